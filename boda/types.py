@@ -1,0 +1,193 @@
+"""The records everything else speaks: Sample, Dataset, Prediction. NumPy only.
+
+Coordinates are pixels with continuous edges: a picture of width W spans 0 to W, its first pixel 0 to 1.
+Boxes are (N, 4) float32, xyxy, ``0 <= x1 < x2 <= W`` and ``0 <= y1 < y2 <= H``. Points are (K, 2) or, with
+visibility, (K, 3). Classes are 0-based. In ``semantic`` 255 means "ignore".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from boda.errors import Problem
+
+Image = np.ndarray  # (H, W, 3) uint8, RGB
+
+
+@dataclass
+class Sample:
+    """One picture with whatever is known about it.
+
+    Attributes:
+        id: name of the sample within its split, for example ``cat/001.png``.
+        source: where it came from: a file, ``file:line`` or ``archive/member``.
+        read: returns the decoded picture, (H, W, 3) uint8 RGB; picklable, so that workers can call it.
+        label: class index, 0-based.
+        boxes: (N, 4) float32 xyxy, see the module's docstring.
+        labels: (N,) int64, the class of each box.
+        masks: (N, H, W) bool, one per object.
+        semantic: (H, W) uint8, the class of each pixel, 255 = ignore.
+        points: (K, 2) or (K, 3) float32 x, y, visibility.
+        target: (H, W, 3) uint8, the picture to be produced from this one.
+        identity: who or what is shown, for recognition.
+        matrix: (3, 3) float64, working picture ← original; the identity until something resizes it.
+    """
+
+    id: str
+    source: str
+    read: Callable[[], Image] | None = None
+    label: int | None = None
+    boxes: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    masks: np.ndarray | None = None
+    semantic: np.ndarray | None = None
+    points: np.ndarray | None = None
+    target: Image | None = None
+    identity: str | None = None
+    matrix: np.ndarray = field(default_factory=lambda: np.eye(3))
+    _image: Image | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.label < 0:
+            raise ValueError(f"{self.source}: label {self.label} is negative; classes are 0-based")
+        if self.boxes is not None:
+            _validate_boxes(self)
+
+    @property
+    def image(self) -> Image:
+        """The picture, (H, W, 3) uint8 RGB; read from ``source`` when first asked for, then kept."""
+        if self._image is None:
+            if self.read is None:
+                raise ValueError(f"{self.source}: the sample has neither a picture nor a way to read one")
+            self._image = self.read()
+        return self._image
+
+
+def _validate_boxes(sample: Sample) -> None:
+    boxes, labels = sample.boxes, sample.labels
+    assert boxes is not None
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{sample.source}: boxes have shape {boxes.shape}; (N, 4) xyxy is meant")
+    if labels is not None and len(labels) != len(boxes):
+        raise ValueError(f"{sample.source}: {len(boxes)} boxes but {len(labels)} labels")
+    if (boxes[:, :2] >= boxes[:, 2:]).any() or (boxes < 0).any():
+        raise ValueError(f"{sample.source}: a box breaks 0 <= x1 < x2, 0 <= y1 < y2")
+
+
+class ArraySamples(Sequence[Sample]):
+    """Labelled pictures of one size that lie in memory as one array; a ``Sample`` is made when asked for.
+
+    Attributes:
+        images: (N, H, W) gray or (N, H, W, 3) RGB, uint8.
+        labels: (N,) integers.
+        source: the file they came from; sample i is ``source:i+1``.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, source: str) -> None:
+        if len(images) != len(labels):
+            raise ValueError(f"{source}: {len(images)} pictures but {len(labels)} labels")
+        self.images, self.labels, self.source = images, labels, source
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> ArraySamples: ...
+    def __getitem__(self, index: int | slice) -> Sample | ArraySamples:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        index = range(len(self))[index]
+        picture = self.images[index]
+        if picture.ndim == 2:
+            picture = np.broadcast_to(picture[..., None], (*picture.shape, 3))
+        where = f"{self.source}:{index + 1}"
+        return Sample(id=str(index), source=where, label=int(self.labels[index]), _image=picture)
+
+    def take(self, indices: np.ndarray) -> ArraySamples:
+        """The samples at ``indices``, in that order."""
+        return ArraySamples(self.images[indices], self.labels[indices], self.source)
+
+
+@dataclass
+class Dataset:
+    """Samples in named splits, as one reader understood them.
+
+    Attributes:
+        root: what the person named.
+        format: the reader's name.
+        task: the task the data is for, where the format says so.
+        classes: names in the format's order, else sorted by code point; NFC.
+        splits: "train", "val", "test" → samples. Data without splits has everything in "all".
+        problems: what the reader found wrong; a record with an error is not in ``splits``.
+    """
+
+    root: Path
+    format: str
+    task: str
+    classes: list[str]
+    splits: dict[str, Sequence[Sample]]
+    problems: list[Problem] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return sum(len(samples) for samples in self.splits.values())
+
+
+@dataclass
+class Prediction:
+    """What a network says about one picture, in pixels of the original picture.
+
+    Attributes:
+        source: the picture's path.
+        size: (H, W) of the original picture.
+        labels: (N,) class indices; for a classifier the best classes, best first.
+        names: the classes' names, in the order of ``labels``.
+        scores: (N,) float in 0..1.
+        boxes: (N, 4) float32 xyxy.
+    """
+
+    source: str
+    size: tuple[int, int]
+    labels: np.ndarray | None = None
+    names: list[str] | None = None
+    scores: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    masks: np.ndarray | None = None
+    semantic: np.ndarray | None = None
+    points: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+    image: Image | None = None
+    _picture: Image | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The one JSON schema of predictions: plain lists and numbers; fields that are absent are left out."""
+        out: dict[str, Any] = {"source": self.source, "size": list(self.size)}
+        for name in ("labels", "names", "scores", "boxes", "points", "embedding"):
+            value = getattr(self, name)
+            if value is not None:
+                out[name] = value.tolist() if isinstance(value, np.ndarray) else list(value)
+        return out
+
+    def draw(self) -> Image:
+        """The original picture with the prediction drawn on it, (H', W', 3) uint8 RGB."""
+        from boda.draw import draw
+
+        return draw(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the drawn prediction as a picture."""
+        from PIL import Image as Pillow
+
+        Pillow.fromarray(self.draw()).save(path)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        from boda.draw import png
+
+        return png(self.draw())
