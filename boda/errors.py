@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
+SHOWN = 20  # problems that one message names
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class UsageError(BodaError):
 class DataError(BodaError):
     """The data is wrong; carries every problem that was found.
 
-    Raise it with the fields of one problem, or with ``problems``.
+    Raise it with the fields of one problem, or with ``problems`` and a ``summary`` behind them.
     """
 
     def __init__(
@@ -65,9 +66,13 @@ class DataError(BodaError):
         field: str | None = None,
         fix: str = "",
         problems: Sequence[Problem] = (),
+        summary: str = "",
     ) -> None:
         self.problems = tuple(problems) or (Problem(why, fix, str(file), line, field),)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            lines.append(f"… and {len(self.problems) - SHOWN} more; `boda check` names them all")
+        super().__init__("\n".join(lines + [summary] * bool(summary)))
 
 
 class TrainingError(BodaError):

@@ -186,6 +186,10 @@ class Prediction:
 
         Pillow.fromarray(self.draw()).save(path)
 
+    def forget_picture(self) -> None:
+        """Let go of the original pixels; drawing reads them from ``source`` again."""
+        self._picture = None
+
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""
         from boda.draw import png

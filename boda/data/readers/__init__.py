@@ -1,1 +1,158 @@
+"""From a path to a ``Dataset``: every file here that does not begin with ``_`` is one format.
 
+To add a format, add a file with one class like this and nothing else::
+
+    @READERS.register("mine")
+    class Mine:
+        name = "mine"
+        tasks = ("classify",)
+        description = "one line for tables and help"
+        layout = "an example of what it understands"
+
+        def recognizes(self, tree: Tree) -> bool: ...   # cheap: names and a few first bytes
+        def read(self, tree: Tree) -> Dataset: ...      # DataError where there is nothing to read
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Protocol
+
+from boda.data.image import IMAGE_SUFFIXES, looks_like
+from boda.data.tree import Tree, open_tree
+from boda.errors import DataError, UsageError
+from boda.registry import Registry
+from boda.types import Dataset
+
+
+class Reader(Protocol):
+    """One format of data.
+
+    Attributes:
+        name: what ``--format`` calls it.
+        tasks: the tasks its data can serve.
+        description: one line.
+        layout: a small example, a few lines.
+    """
+
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]]
+    description: ClassVar[str]
+    layout: ClassVar[str]
+
+    def recognizes(self, tree: Tree) -> bool:
+        """Whether the tree is of this format, by names and first bytes; never raises."""
+        ...
+
+    def read(self, tree: Tree) -> Dataset:
+        """The data set; what is wrong with single records is in its ``problems``.
+
+        Raises:
+            DataError: nothing of this format can be read there.
+        """
+        ...
+
+
+READERS: Registry[type[Reader]] = Registry("format")
+
+
+def read(path: str | Path, format: str | None = None, task: str | None = None) -> Dataset:
+    """Read the data at ``path``, whatever its format.
+
+    Args:
+        path: a folder, an archive or a file.
+        format: a reader's name; else every reader is asked whether it recognizes the data.
+        task: only readers that serve this task are asked.
+
+    Raises:
+        DataError: there is nothing at the path, nothing in it, or nothing that a reader knows.
+        UsageError: an unknown format, one that does not serve the task, or several that fit.
+    """
+    tree = open_tree(path)
+    if format is not None:
+        chosen = READERS[format]
+        if task is not None and task not in chosen.tasks:
+            raise UsageError(
+                f"format '{format}' holds data for {', '.join(chosen.tasks)}, not for {task}."
+            )
+    _refuse_nothing(tree)
+    if format is not None:
+        fitting = [chosen]
+    else:
+        asked = (READERS[name] for name in READERS.names())
+        fitting = [
+            reader
+            for reader in asked
+            if (task is None or task in reader.tasks) and reader().recognizes(tree)
+        ]
+    if not fitting:
+        raise DataError(_what_is_there(tree), file=tree.root, fix=_layouts(task))
+    if len(fitting) > 1:
+        names = " and ".join(f"'{reader.name}'" for reader in fitting)
+        raise UsageError(
+            f"{tree.root} can be read as {names}. Say which: --format {fitting[0].name}"
+        )
+    dataset = fitting[0]().read(tree)
+    dataset.problems[:0] = tree.problems
+    return dataset
+
+
+def _refuse_nothing(tree: Tree) -> None:
+    if not tree.files:
+        what = "archive" if tree.kind == "archive" else "folder"
+        within = f" (but for {len(tree.folders)} empty folders)" if tree.folders else ""
+        raise DataError(f"the {what} is empty{within}", file=tree.root, fix=_layouts(None))
+    if tree.kind == "file":
+        (entry,) = tree.files.values()
+        if not (head := entry.head(512)):
+            raise DataError("the file is empty (0 bytes)", file=tree.root, fix="Get it again.")
+        if PurePosixPath(tree.root.name).suffix.lower() in IMAGE_SUFFIXES:
+            raise DataError(
+                f"is a single file ({_kind(head)}), not a set of labelled pictures",
+                file=tree.root,
+                fix="Name the folder that holds one folder of pictures for each class.",
+            )
+
+
+def _kind(head: bytes) -> str:
+    what = looks_like(head)
+    return "one picture" if what == "no format that is known" else f"it looks like {what}"
+
+
+def _what_is_there(tree: Tree) -> str:
+    """What lies in a tree that no reader recognized, in one clause."""
+    if tree.kind == "file":
+        (entry,) = tree.files.values()
+        head = entry.head(512)
+        first = head.decode("utf-8", "replace").split("\n")[0].strip()
+        what = looks_like(head)
+        shown = f", beginning with '{first[:80]}'" if what == "text" else ""
+        return f"no layout of labelled data is recognized: this is one file ({what}{shown})"
+    kinds = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in tree.files)
+    counted = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(4))
+    folders, files = tree.children()
+    tops = ", ".join([f"{name}/" for name in folders] + files)
+    pictures = any(kind in IMAGE_SUFFIXES for kind in kinds)
+    hint = "" if pictures else "; there are no pictures"
+    hint = hint or ("; the pictures are not in class folders" if pictures else "")
+    begin = tops if len(tops) <= 120 else f"{tops[:120]}…"
+    return f"no layout of labelled data is recognized; there is: {begin} ({counted}){hint}"
+
+
+def _layouts(task: str | None) -> str:
+    """The layouts that are understood, one line each."""
+    lines = ["Understood:"]
+    for name in READERS.names():
+        reader = READERS[name]
+        if task is None or task in reader.tasks:
+            example = reader.layout.strip().split("\n")[0].strip()
+            lines.append(f"  {name:<10} {reader.description}, as {example}")
+    return "\n".join(lines)
+
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,5 @@
+"""``python -m boda`` is ``boda``."""
+
+from boda.cli import main
+
+main()

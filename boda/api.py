@@ -1,0 +1,227 @@
+"""The verbs. The command line and the web page import only this; ``boda.fit`` and its kin are these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boda.errors import UsageError
+from boda.progress import Progress
+
+if TYPE_CHECKING:
+    from boda.data.check import CheckReport
+    from boda.predicting import Picture, Predictor
+    from boda.runs import Run
+    from boda.types import Prediction
+
+ONNX = ".onnx"
+
+
+def check(
+    data: str | Path,
+    task: str | None = None,
+    format: str | None = None,  # noqa: A002 the word of the command line
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Look at every record of the data; nothing is changed.
+
+    Raises:
+        DataError: there is nothing that a reader knows.
+    """
+    from boda.data import readers
+    from boda.data.check import check as look
+
+    progress = progress or Progress(quiet=True)
+    dataset = readers.read(data, format, task)
+    with progress.working("checking the pictures"):
+        return look(dataset, progress=progress.advance)
+
+
+def fit(
+    task: str | None = None,
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    settings: dict[str, str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Fit a network to a person's pictures.
+
+    Args:
+        task: for example "classify".
+        data: a folder, an archive or a file; its format is recognized.
+        out: the run folder; by default ``runs/<task>-<n>``. One that is not empty is refused.
+        resume: a run to go on with, instead of a task; ``epochs`` or ``minutes`` extend it.
+        settings: fields of the plan or of the method's configuration, as ``--set`` takes them.
+        progress: where to tell how far it is; standard error by default.
+        **options: the fields of ``boda.options.FitOptions``: model, epochs, minutes, val, …
+
+    Returns:
+        The run, with its weights, record, history and report.
+
+    Raises:
+        UsageError: the request is wrong. DataError: the data is. Nothing was written then.
+        TrainingError: the loss was not finite, or memory was not there.
+        KeyboardInterrupt: Ctrl-C, once everything is saved.
+    """
+    from boda import fitting
+    from boda.options import FitOptions
+
+    chosen = FitOptions.of(options)
+    progress = progress or Progress()
+    if resume is not None:
+        surplus = [n for n, v in options.items() if n not in ("epochs", "minutes") and v != getattr(FitOptions(), n)]
+        if surplus or settings:
+            names = ", ".join([*surplus, *(settings or {})])
+            raise UsageError(f"a resumed run keeps its settings; only epochs or minutes can grow, not {names}.")
+        return fitting.resume(resume, data, chosen.epochs, chosen.minutes, progress)
+    if task is None or data is None:
+        raise UsageError("a fit needs a task and data, for example: boda fit classify pictures/")
+    return fitting.fit(task, data, chosen, settings or {}, out, progress)
+
+
+def load(path: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        DataError: it is no run folder, or damaged.
+    """
+    from boda.runs import Run
+
+    return Run.open(path)
+
+
+def predictor(name: str | Path, weights: str | Path | None = None) -> Predictor:
+    """What predicts: an exported ``.onnx`` file (without torch), a run, or a model with ``weights``."""
+    path = Path(name)
+    if path.suffix.lower() == ONNX:
+        from boda import runtime
+
+        return runtime.load(path)
+    from boda.trained import Trained
+
+    return _trained(name, weights).predictor() if weights else Trained.of_run(_run(name)).predictor()
+
+
+def predict(
+    name: str | Path, pictures: Iterable[Picture], weights: str | Path | None = None, batch: int = 32
+) -> list[Prediction]:
+    """Predictions for pictures: paths, folders or arrays.
+
+    Raises:
+        DataError: a picture cannot be read; use ``predictor`` to go on without it.
+    """
+    from boda.errors import DataError
+    from boda.predicting import find_pictures
+
+    found = predictor(name, weights)
+    expanded: list[Picture] = []
+    for picture in pictures:
+        expanded += find_pictures([picture]) if isinstance(picture, str | Path) else [picture]
+    predictions = list(found.predict_all(expanded, batch))
+    if found.problems:
+        raise DataError(problems=found.problems)
+    return predictions
+
+
+def evaluate(
+    name: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: str | None = None,
+    weights: str | Path | None = None,
+    format: str | None = None,  # noqa: A002
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure a run, or a model with weights, on labelled pictures.
+
+    Args:
+        name: a run folder; with ``weights``, the name of a model.
+        data: by default that of the run.
+        split: test where there is one, else val, unless said otherwise.
+        weights: a file of weights for a model.
+        format: how to read the data.
+        progress: where to tell how far it is.
+
+    Returns:
+        ``{"task", "model", "data", "split", "samples", "metrics", "per_class", …}``.
+    """
+    from boda import measuring
+
+    progress = progress or Progress(quiet=True)
+    if weights is not None:
+        return measuring.of_file(str(name), weights, data, format, split, progress)
+    return measuring.of_run(_run(name), data, format, split, progress)
+
+
+def export(name: str | Path, out: str | Path | None = None) -> tuple[Path, float]:
+    """Write a run as one ONNX file, verified against ONNX Runtime before it is kept.
+
+    Returns:
+        The file, and the largest difference found between ONNX Runtime and torch.
+    """
+    from boda import measuring
+
+    return measuring.export(_run(name), out)
+
+
+def compare(names: Sequence[str | Path]) -> dict[str, Any]:
+    """Runs side by side: ``{"runs", "metrics": {name: [...]}, "minutes", "settings": those that differ}``."""
+    from boda import measuring
+
+    if len(names) < 2:
+        raise UsageError("comparing needs two runs or more.")
+    return measuring.compare([_run(name) for name in names])
+
+
+def tasks() -> list[dict[str, Any]]:
+    """The registered tasks: name, headline metric, description."""
+    from boda import tasks as registry
+
+    found = [registry.task(name) for name in registry.names()]
+    return [{"name": t.name, "headline": t.headline, "description": t.description} for t in found]
+
+
+def models(task: str | None = None) -> list[dict[str, Any]]:
+    """The registered networks: name, task, input (C×H×W), parameters, paper, summary."""
+    import torch
+
+    from boda import models as registry
+    from boda import tasks as task_registry
+
+    if task is not None:
+        task_registry.task(task)
+    rows = []
+    for name in registry.names(task):
+        entry = registry.entry(name)
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in registry.create(name).parameters())
+        rows.append(
+            {
+                "name": name,
+                "task": entry.task,
+                "input": f"{entry.channels}×{entry.size[0]}×{entry.size[1]}",
+                "parameters": parameters,
+                "paper": entry.paper,
+                "summary": entry.summary,
+            }
+        )
+    return rows
+
+
+def _run(name: str | Path) -> Run:
+    from boda import models
+    from boda.runs import Run
+
+    if not Path(name).exists() and str(name) in models.names():
+        raise UsageError(f"{name} is a network without weights. Name a run, or give --weights FILE.")
+    return Run.open(name)
+
+
+def _trained(name: str | Path, weights: str | Path) -> Any:
+    from boda.trained import Trained
+
+    return Trained.of_file(str(name), weights)

@@ -1,0 +1,227 @@
+"""The verbs as commands. Thin: an argument in, ``boda.api`` called, the result shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from boda import api, options
+from boda.cli import show
+from boda.errors import BodaError, UsageError
+from boda.progress import Progress
+
+app = typer.Typer(
+    help="boda (보다, 'to see'): from a folder of pictures to a trained, measured, explained network.\n\n"
+    "Start with: boda demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+Format = Annotated[Optional[str], typer.Option(help="how to read the data, where two ways fit")]
+Weights = Annotated[Optional[str], typer.Option(help="a file of weights, where NAME is a model")]
+
+
+def emit(result: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="where to write the digits and the run")] = Path("boda-demo"),
+    as_json: Json = False,
+) -> None:
+    """The whole loop on real handwritten digits, in well under a minute.
+
+    Example: boda demo
+    """
+    from boda.cli.demo import demo as run_demo
+
+    result = run_demo(out, Progress())
+    emit(result) if as_json else show.demo(result)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="a folder, an archive or a file")],
+    task: Annotated[Optional[str], typer.Option(help="only formats for this task")] = None,
+    format: Format = None,  # noqa: A002
+    as_json: Json = False,
+) -> None:
+    """What is there, and what is wrong with it; exit status 2 when there are errors.
+
+    Example: boda check pictures/
+    """
+    report = api.check(data, task, format, Progress())
+    emit(report.to_dict()) if as_json else show.check(report)
+    if report.errors:
+        raise typer.Exit(2)
+
+
+def fit(
+    task: Optional[str],
+    data: Optional[str],
+    out: Optional[str],
+    resume: Optional[str],
+    settings: Optional[list[str]],
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Fit a network to labelled pictures: boda looks at them and chooses, you may choose otherwise.
+
+    Examples:
+
+      boda fit classify pictures/
+
+      boda fit classify photos.zip --minutes 10 --out runs/first
+
+      boda fit classify mnist/ --model lenet5 --epochs 10 --set clip=1
+
+      boda fit --resume runs/first
+    """
+    run = api.fit(
+        task, data, out=out, resume=resume, settings=_pairs(settings), progress=Progress(), **chosen
+    )
+    emit(run.to_dict()) if as_json else show.fitted(run)
+
+
+@app.command()
+def evaluate(
+    name: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="a run folder, or a model with --weights")],
+    data: Annotated[Optional[str], typer.Argument(help="labelled pictures; the run's own if left away")] = None,
+    split: Annotated[Optional[str], typer.Option(help="train, val or test; test where there is one")] = None,
+    weights: Weights = None,
+    format: Format = None,  # noqa: A002
+    as_json: Json = False,
+) -> None:
+    """Measure a run on labelled pictures it has not seen.
+
+    Example: boda evaluate runs/classify-1
+    """
+    result = api.evaluate(
+        name, data, split=split, weights=weights, format=format, progress=Progress()
+    )
+    emit(result) if as_json else show.evaluated(result)
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(metavar="RUN|MODEL|FILE.onnx", help="what predicts")],
+    inputs: Annotated[list[str], typer.Argument(help="pictures and folders of pictures")],
+    out: Annotated[Optional[Path], typer.Option(help="folder for the pictures with predictions drawn")] = None,
+    batch: Annotated[int, typer.Option(help="pictures at a time")] = 32,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is seen in pictures. An exported .onnx file needs no torch.
+
+    Example: boda predict runs/classify-1 new-pictures/ --out seen/
+    """
+    from boda.cli.predicting import predict_pictures
+
+    predictions, problems = predict_pictures(name, inputs, out, batch, weights)
+    if as_json:
+        found: dict[str, Any] = {"predictions": [p.to_dict() for p in predictions]}
+        emit(found | ({"problems": [p.to_dict() for p in problems]} if problems else {}))
+    else:
+        show.predictions(predictions, out)
+    for problem in problems:
+        typer.echo(f"boda: {problem}", err=True)
+    if problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="a run folder")],
+    out: Annotated[Optional[Path], typer.Option(help="the file; RUN/model.onnx if left away")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run as one ONNX file, with its preparation and classes inside, verified before it is kept.
+
+    Example: boda export runs/classify-1
+    """
+    path, difference = api.export(run, out)
+    result = {"run": run, "file": str(path), "bytes": path.stat().st_size, "difference": difference}
+    emit(result) if as_json else show.exported(result)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="two run folders or more")], as_json: Json = False
+) -> None:
+    """Runs side by side: metrics, minutes, and the settings that differ.
+
+    Example: boda compare runs/classify-1 runs/classify-2
+    """
+    result = api.compare(runs)
+    emit(result) if as_json else show.compared(result)
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """The tasks there are."""
+    result = api.tasks()
+    emit(result) if as_json else show.table(result, ("name", "headline", "description"))
+
+
+@app.command()
+def models(
+    task: Annotated[Optional[str], typer.Option(help="only networks for this task")] = None,
+    as_json: Json = False,
+) -> None:
+    """The networks there are.
+
+    Example: boda models --task classify
+    """
+    result = api.models(task)
+    emit(result) if as_json else show.table(result, ("name", "task", "input", "parameters", "summary"))
+
+
+def _pairs(settings: list[str] | None) -> dict[str, str]:
+    """``field=value`` words as a dictionary."""
+    pairs = {}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes field=value, not '{setting}'.")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _with_options(command: Callable[..., None], kind: type) -> Callable[..., None]:
+    """``command`` with one command-line option for every field of the dataclass, so that there is one list."""
+    word = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    listed = {
+        "task": Annotated[Optional[str], typer.Argument(help="what to learn: classify")],
+        "data": Annotated[Optional[str], typer.Argument(help="labelled pictures")],
+    }
+    for field in dataclasses.fields(kind):
+        hint = {"int": int, "float": float, "bool": bool}.get(field.type.split(" |")[0], str)
+        named = typer.Option(f"--{field.name}", help=field.metadata["help"])
+        listed[field.name] = Annotated[hint if field.default is not None else Optional[hint], named]
+    listed["out"] = Annotated[Optional[str], typer.Option(help="the run folder; runs/<task>-<n>")]
+    listed["resume"] = Annotated[Optional[str], typer.Option(help="a run to go on with")]
+    listed["settings"] = Annotated[
+        Optional[list[str]], typer.Option("--set", help="field=value of the plan or the method")
+    ]
+    listed["as_json"] = Json
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)} | {"as_json": False}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(n, word, default=defaults.get(n), annotation=a) for n, a in listed.items()]
+    )
+    command.__annotations__ = listed
+    return command
+
+
+app.command()(_with_options(fit, options.FitOptions))

@@ -1,0 +1,38 @@
+"""``boda predict``: over pictures and folders, drawing what is seen, going on where one cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from boda import api
+from boda.errors import Problem, UsageError
+from boda.predicting import find_pictures
+from boda.types import Prediction
+
+
+def predict_pictures(
+    name: str, inputs: list[str], out: Path | None, batch: int, weights: str | None
+) -> tuple[list[Prediction], list[Problem]]:
+    """Predictions in the order of the pictures, and what could not be read."""
+    if batch < 1:
+        raise UsageError(f"--batch is {batch}; it must be at least 1.")
+    pictures = find_pictures(inputs)
+    predictor = api.predictor(name, weights)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    found = []
+    for prediction in predictor.predict_all(pictures, batch):
+        if out is not None:
+            prediction.save(_free_name(out, prediction.source))
+        prediction.forget_picture()  # a folder of thousands must not fill the memory
+        found.append(prediction)
+    return found, predictor.problems
+
+
+def _free_name(out: Path, source: str) -> Path:
+    """``out/<stem>.png``; of two pictures with one stem the second gets a mark of its path behind it."""
+    path = out / f"{Path(source).stem}.png"
+    if path.exists():
+        path = out / f"{Path(source).stem}-{hashlib.sha1(source.encode()).hexdigest()[:6]}.png"
+    return path

@@ -1,0 +1,134 @@
+"""Results for people, on standard output; a programme asks for ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boda.progress import duration
+
+if TYPE_CHECKING:
+    from boda.data.check import CheckReport
+    from boda.runs import Run
+    from boda.types import Prediction
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Rows under their columns' names; numbers to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        numbers = rows and all(isinstance(row.get(name), int | float) for row in rows)
+        drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(row.get(name)) for name in columns))
+    Console(markup=False, highlight=False).print(drawn)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def check(report: CheckReport) -> None:
+    """What is there, then every problem, then the verdict."""
+    data = report.to_dict()
+    splits = ", ".join(f"{count:,} {name}" for name, count in data["splits"].items())
+    print(f"{report.dataset.root}: {data['format']}, for {data['task']}")
+    print(f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} classes: {_few(data['classes'])}")
+    if report.sizes:
+        (low_h, low_w), (mid_h, mid_w), (high_h, high_w) = (
+            report.sizes[name] for name in ("min", "median", "max")
+        )
+        print(
+            f"height × width from {low_h}×{low_w} to {high_h}×{high_w}, median {mid_h}×{mid_w}; "
+            f"{100 * report.sizes['gray']:.0f} % gray"
+        )
+    if text := report.text():
+        print(text)
+    errors, warnings = len(report.errors), len(report.warnings)
+    print(f"{errors} errors, {warnings} warnings" if errors or warnings else "nothing is wrong")
+
+
+def fitted(run: Run) -> None:
+    """The result of a fit, and what to do next."""
+    result = run.to_dict()
+    print(f"\n{result['model']}: {result['epochs']} epochs in {duration(result['seconds'] or 0)}")
+    figures(result["metrics"])
+    print(f"run     {run.path}\nreport  {run.report}\n")
+    following(
+        f"boda evaluate {run.path}",
+        f"boda predict {run.path} PICTURE --out seen/",
+        f"boda export {run.path}",
+    )
+
+
+def evaluated(result: dict[str, Any]) -> None:
+    """Figures, then the classes."""
+    print(f"{result['model']} on {result['samples']:,} pictures ({result['split']}) of {result['data']}")
+    figures(result["metrics"])
+    classes = result.get("per_class", {})
+    table([{"class": n, **row} for n, row in classes.items()], ("class", "precision", "recall", "f1", "support"))
+
+
+def figures(metrics: dict[str, float]) -> None:
+    """Metrics, one a line."""
+    for name, value in metrics.items():
+        print(f"  {name.replace('_', ' '):<20}{value:.4f}")
+
+
+def predictions(found: Sequence[Prediction], out: Path | None) -> None:
+    """Top classes of every picture."""
+    for prediction in found:
+        names, scores = prediction.names or [], prediction.scores
+        assert scores is not None
+        top = ", ".join(f"{n} {100 * s:.1f} %" for n, s in zip(names[:3], scores[:3], strict=True))
+        print(f"{prediction.source}: {top}")
+    if out is not None:
+        print(f"drawn in {out}")
+
+
+def exported(result: dict[str, Any]) -> None:
+    """Where the file is, and that it was verified."""
+    print(
+        f"{result['file']}: {result['bytes'] / 1e6:.1f} MB, verified with ONNX Runtime "
+        f"(largest difference {result['difference']:.1e})\n"
+    )
+    following(f"boda predict {result['file']} PICTURE")
+
+
+def compared(result: dict[str, Any]) -> None:
+    """One column a run."""
+    runs = result["runs"]
+    lines: list[tuple[str, Sequence[Any]]] = [
+        *result["metrics"].items(),
+        ("epochs", result["epochs"]),
+        ("minutes", result["minutes"]),
+        *result["settings"].items(),
+    ]
+    table([{"": name, **dict(zip(runs, values, strict=True))} for name, values in lines], ("", *runs))
+
+
+def demo(result: dict[str, Any]) -> None:
+    """The demo's story."""
+    print(f"\naccuracy on the {result['samples']} digits it never saw: {100 * result['accuracy']:.2f} %")
+    print(f"pictures  {result['sheet']}\nreport    {result['report']}\n")
+    following(*result["next"])
+
+
+def following(*commands: str) -> None:
+    """What a person may type next."""
+    print("next:")
+    for command in commands:
+        print(f"  {command}")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f", … ({len(names)})" if len(names) > 12 else "")

@@ -1,0 +1,142 @@
+"""From samples to batches of tensors: (N, C, H, W) uint8 begins here.
+
+Pictures are prepared once and kept as bytes while they fit a budget of memory; else they are decoded anew each
+epoch by worker processes. The order of an epoch depends on (seed, epoch) alone, so it can be entered anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from boda.data.prepare import Preparation
+from boda.types import ArraySamples, Sample
+
+GIB = 1 << 30
+
+
+@dataclass
+class Batch:
+    """What a method sees.
+
+    Attributes:
+        images: (N, C, H, W) uint8; float once augmentation has mixed pictures.
+        labels: (N,) int64.
+        index: (N,) int64, positions in the split.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
+        if device.type == "cpu":
+            return self
+        return Batch(
+            *(t.to(device, non_blocking=True) for t in (self.images, self.labels, self.index))
+        )
+
+
+class Pictures:
+    """The prepared pictures of one split.
+
+    Attributes:
+        samples: where they come from.
+        labels: (N,) int64.
+        images: (N, C, H, W) uint8 when everything fits in memory, else None.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], preparation: Preparation, images: np.ndarray | None = None
+    ) -> None:
+        self.samples, self.preparation = samples, preparation
+        self.images = None if images is None else torch.from_numpy(np.require(images, None, "CW"))
+        if isinstance(samples, ArraySamples):
+            self.labels = torch.from_numpy(samples.labels.astype(np.int64))
+        else:
+            self.labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
+        """Batches of ``size`` pictures in the given order (indices into the split); the last may be smaller."""
+        parts = order.split(size)
+        if self.images is not None:
+            for index in parts:
+                yield Batch(self.images[index], self.labels[index], index)
+            return
+        stream = torch.utils.data.DataLoader(
+            _Decoding(self),
+            batch_sampler=[part.tolist() for part in parts],  # type: ignore[arg-type]
+            num_workers=min(len(parts), workers()),
+        )
+        for index, images in zip(parts, stream, strict=True):
+            yield Batch(images, self.labels[index], index)
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """All pictures, in the split's own order."""
+        return self.batches(torch.arange(len(self)), size)
+
+    def prepared(self, index: int) -> np.ndarray:
+        """One prepared picture, (H, W, C) uint8."""
+        if self.images is None:
+            return self.preparation(_decoded(self.samples[index]))
+        return self.images[index].permute(1, 2, 0).numpy()
+
+
+class _Decoding(torch.utils.data.Dataset[Tensor]):
+    """Decodes and prepares one picture; runs in worker processes."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.samples, self.preparation = pictures.samples, pictures.preparation
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Tensor:
+        image = self.preparation(_decoded(self.samples[index]))
+        return torch.tensor(image.transpose(2, 0, 1))
+
+
+def _decoded(sample: Sample) -> np.ndarray:
+    """The picture without keeping it in the sample: an epoch must not fill the memory."""
+    return sample.read() if sample.read is not None else sample.image
+
+
+def epoch_order(length: int, seed: int, epoch: int) -> Tensor:
+    """The order of the samples in one epoch: a permutation that depends on its arguments alone."""
+    generator = torch.Generator().manual_seed(mix(seed, epoch))
+    return torch.randperm(length, generator=generator)
+
+
+def mix(*numbers: int) -> int:
+    """One 63-bit seed from several numbers; neighbours give unrelated seeds (splitmix64)."""
+    mask = (1 << 64) - 1
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) & mask
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & mask
+        state ^= state >> 31
+    return state >> 1
+
+
+def workers() -> int:
+    """Worker processes for decoding: one a core, less the one that trains, at most eight."""
+    return max(1, min(8, (os.cpu_count() or 2) - 1))
+
+
+def memory_budget() -> int:
+    """Bytes that prepared pictures may take: a quarter of the machine's memory, at most 16 GiB."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        total = 8 * GIB
+    return min(total // 4, 16 * GIB)

@@ -1,0 +1,145 @@
+"""What a look at all pictures shows: the same one twice, classes that are missing or rare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from boda.data.split import labels_of
+from boda.errors import Problem
+from boda.types import ArraySamples, Dataset, Sample
+
+IMBALANCE = 10  # times more pictures of one class than of another
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one split.
+
+    Attributes:
+        digests: (N,) int64, equal for equal pictures; of an unsound picture it means nothing.
+        sound: (N,) bool.
+        sizes: (N, 2) int32, height and width.
+        gray: share of gray pictures among the sound ones, 0..1.
+        content: digest of ids, labels and pixels, in an order that does not depend on the files'.
+    """
+
+    digests: np.ndarray
+    sound: np.ndarray
+    sizes: np.ndarray
+    gray: float
+    content: str
+
+
+def _groups(dataset: Dataset, looks: dict[str, Look]) -> Iterator[list[tuple[str, int]]]:
+    """Places (split, index) that hold the same picture, two at least."""
+    names = list(looks)
+    if not names:
+        return
+    digests = np.concatenate([looks[name].digests for name in names])
+    lengths = [len(looks[name].digests) for name in names]
+    which = np.repeat(np.arange(len(names)), lengths)
+    where = np.concatenate([np.arange(length) for length in lengths])
+    kept = np.flatnonzero(np.concatenate([looks[name].sound for name in names]))
+    order = kept[np.argsort(digests[kept], kind="stable")]
+    cuts = np.flatnonzero(np.diff(digests[order])) + 1
+    starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(order)]])
+    for start, end in zip(starts, ends, strict=True):
+        if end - start < 2:
+            continue
+        same: dict[bytes, list[tuple[str, int]]] = {}
+        for place in order[start:end]:
+            split, index = names[which[place]], int(where[place])
+            samples = dataset.splits[split]
+            # The numbers of arrays are no proof of sameness, the bytes are.
+            proof = samples.images[index].tobytes() if isinstance(samples, ArraySamples) else b""
+            same.setdefault(proof, []).append((split, index))
+        yield from (group for group in same.values() if len(group) > 1)
+
+
+def repeated(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
+    """A warning for each group of equal pictures: with two labels, in two splits, in one."""
+    labels = {split: labels_of(samples) for split, samples in dataset.splits.items()}
+    loud: list[Problem] = []
+    across: list[Problem] = []
+    within: list[Problem] = []
+    for group in _groups(dataset, looks):
+        samples = [dataset.splits[split][index] for split, index in group]
+        named = [
+            f"{sample.source} ({split}, {_class(dataset, int(labels[split][index]))})"
+            for sample, (split, index) in zip(samples, group, strict=True)
+        ]
+        more = f" and {len(named) - 4:,} more" if len(named) > 4 else ""
+        others = f"{', '.join(named[1:4])}{more}"
+        file, line = _place(samples[0])
+        own = named[0][len(samples[0].source) + 1 :]
+        splits = {split for split, _ in group}
+        if len({labels[split][index] for split, index in group}) > 1:
+            why = f"CONTRADICTION: the same picture has two different labels: here {own}, {others}"
+            fix, kind = "Correct the label of one, or take both out.", loud
+        elif len(splits) > 1:
+            why = f"the same picture is in two splits: here {own}, {others}"
+            fix, kind = (
+                "Take it out of one: a test on pictures seen in training says little.",
+                across,
+            )
+        else:
+            why = f"the same picture as {others}"
+            fix, kind = "Take all but one out, if they are not meant to count more.", within
+        kind.append(Problem(why, fix, file, line, severity="warning"))
+    return loud + across + within
+
+
+def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
+    """Classes that are missing or rare, from the sound pictures."""
+    size = len(dataset.classes)
+    counts = {
+        split: np.bincount(labels[labels >= 0], minlength=size)[:size]
+        for split, samples in dataset.splits.items()
+        for labels in [labels_of(samples)[looks[split].sound]]
+    }
+    learned = "train" if "train" in counts else "all"
+    if not size or learned not in counts:
+        return []
+    problems = []
+    ours = counts[learned]
+    for split, theirs in counts.items():
+        missing = [name for name, count in zip(dataset.classes, theirs, strict=True) if not count]
+        if missing:
+            shown = ", ".join(f"'{name}'" for name in missing[:10])
+            more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+            problems.append(
+                _warning(
+                    dataset,
+                    f"{split} has no sound picture of {shown}{more}",
+                    "Add some; without them nothing can be said about that class.",
+                )
+            )
+    present = ours[ours > 0]
+    if len(present) and present.max() >= IMBALANCE * present.min():
+        most, least = int(ours.argmax()), int(np.where(ours > 0, ours, ours.max()).argmin())
+        problems.append(
+            _warning(
+                dataset,
+                f"imbalance in {learned}: {ours[most]:,} pictures of '{dataset.classes[most]}', "
+                f"{ours[least]:,} of '{dataset.classes[least]}'",
+                "Add pictures of the rare classes, or fit with --balance.",
+            )
+        )
+    return problems
+
+
+def _warning(dataset: Dataset, why: str, fix: str) -> Problem:
+    return Problem(why, fix, str(dataset.root), severity="warning")
+
+
+def _class(dataset: Dataset, label: int) -> str:
+    return f"'{dataset.classes[label]}'" if 0 <= label < len(dataset.classes) else "no class"
+
+
+def _place(sample: Sample) -> tuple[str, int | None]:
+    """File and line of a sample's source."""
+    file, _, line = sample.source.rpartition(":")
+    return (file, int(line)) if file and line.isdecimal() else (sample.source, None)

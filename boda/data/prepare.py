@@ -1,0 +1,112 @@
+"""How a picture of any size becomes the network's input: one rule, recorded in the run and in its ONNX file.
+
+The rules: "crop" scales the shorter side to the target and keeps the centre; "letterbox" keeps the whole
+picture and fills the rest with gray 114; "stretch" ignores the proportions. Resampling is Pillow's antialiased
+bilinear. No torch here: an exported file is run with this module alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image as Pillow
+
+Rule = Literal["crop", "letterbox", "stretch"]
+GRAY = 114  # the fill of letterboxes
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """From the original picture to the working one, and the numbers that normalize it.
+
+    Attributes:
+        height, width: of the working picture, pixels.
+        channels: 3 = RGB, 1 = gray (luma of Rec. 601).
+        rule: see the module's docstring.
+        mean, std: per channel, of values in 0..1.
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    rule: Rule = "crop"
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+
+    def matrix(self, height: int, width: int) -> np.ndarray:
+        """(3, 3) float64: working picture ← original of ``height`` × ``width``."""
+        x1, y1, x2, y2 = self._window(height, width)
+        scale_x, scale_y = self.width / (x2 - x1), self.height / (y2 - y1)
+        return np.array([[scale_x, 0, -x1 * scale_x], [0, scale_y, -y1 * scale_y], [0, 0, 1]])
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The working picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, or (H, W) gray.
+
+        Returns:
+            (height, width, 3) uint8 RGB or, with one channel, (height, width, 1) gray.
+        """
+        picture = Pillow.fromarray(image)
+        mode = "L" if self.channels == 1 else "RGB"
+        if picture.mode != mode:
+            picture = picture.convert(mode)
+        if picture.size != (self.width, self.height):
+            picture = self._resize(picture, mode)
+        array = np.asarray(picture)
+        return array[..., None] if array.ndim == 2 else array
+
+    def _resize(self, picture: Pillow.Image, mode: str) -> Pillow.Image:
+        window = self._window(picture.height, picture.width)
+        size, bilinear = (self.width, self.height), Pillow.Resampling.BILINEAR
+        if self.rule != "letterbox":
+            return picture.resize(size, bilinear, box=window)
+        canvas = Pillow.new(mode, size, GRAY if mode == "L" else (GRAY,) * 3)
+        scale = min(self.width / picture.width, self.height / picture.height)
+        inner = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        corner = (self.width - inner[0]) // 2, (self.height - inner[1]) // 2
+        canvas.paste(picture.resize(inner, bilinear), corner)
+        return canvas
+
+    def _window(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The rectangle x1, y1, x2, y2 of the original that fills the working picture; it may reach beyond."""
+        if self.rule == "stretch":
+            return 0.0, 0.0, float(width), float(height)
+        if self.rule == "crop":
+            scale = max(self.width / width, self.height / height)
+            w, h = self.width / scale, self.height / scale
+            return (width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2
+        # The letterbox works in whole pixels, so its window follows from the rounded inner rectangle.
+        scale = min(self.width / width, self.height / height)
+        inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
+        scale_x, scale_y = width / inner_w, height / inner_h
+        x1 = -((self.width - inner_w) // 2) * scale_x
+        y1 = -((self.height - inner_h) // 2) * scale_y
+        return x1, y1, x1 + self.width * scale_x, y1 + self.height * scale_y
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """What ``__call__`` does, for many gray (N, H, W) or RGB (N, H, W, 3) uint8 pictures of one size.
+
+        Returns:
+            (N, channels, height, width) uint8: the layout of tensors, since these go to torch.
+        """
+        if (
+            images.shape[1:3] != (self.height, self.width)
+            or images.ndim == 4
+            and self.channels == 1
+        ):
+            images = np.stack([self(image) for image in images])
+        planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+        return np.broadcast_to(planes, (len(planes), self.channels, self.height, self.width))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``Preparation.from_dict`` reads them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preparation:
+        """The inverse of ``to_dict``."""
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})

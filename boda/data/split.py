@@ -1,0 +1,154 @@
+"""Parting samples: train and val where the data has no splits, and the little that is held back.
+
+Both are stratified by class, and depend on nothing but the samples' ids, the seed and the
+fraction: not on the order of files on a disk, nor on the platform.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from boda.errors import DataError
+from boda.types import ArraySamples, Dataset, Sample
+
+Samples = Sequence[Sample]
+
+
+def complete(dataset: Dataset, seed: int, fraction: float = 0.2) -> tuple[Dataset, dict[str, Any]]:
+    """Part a data set that has one split only ("all" or "train") into train and val.
+
+    Args:
+        dataset: as it was read; one with splits of its own is returned as it is.
+        seed: decides which samples go where.
+        fraction: the share of val, in every class of at least two samples.
+
+    Returns:
+        The data set, and the record of how: ``{"rule", "counts"}`` and, where it was parted,
+        ``{"seed", "fraction", "digests"}``; a digest tells whether two runs parted alike.
+    """
+    if set(dataset.splits) not in ({"all"}, {"train"}):
+        counts = {name: len(samples) for name, samples in dataset.splits.items()}
+        return dataset, {"rule": "as the data has it", "counts": counts}
+    (samples,) = dataset.splits.values()
+    ids = _ranks(samples)
+    chosen = np.zeros(len(samples), bool)
+    chosen[_draw(samples, ids, seed, fraction, len(samples))] = True
+    parts = {"train": _take(samples, ~chosen), "val": _take(samples, chosen)}
+    record = {
+        "rule": "stratified by class",
+        "seed": seed,
+        "fraction": fraction,
+        "counts": {name: len(part) for name, part in parts.items()},
+        "digests": {
+            "train": _digest(samples, np.flatnonzero(~chosen)),
+            "val": _digest(samples, np.flatnonzero(chosen)),
+        },
+    }
+    return dataclasses.replace(dataset, splits=parts), record
+
+
+def hold_back(
+    samples: Samples, seed: int, fraction: float = 0.02, most: int = 1000
+) -> tuple[Samples, Samples]:
+    """Take a small part out of train, to watch the training by.
+
+    Args:
+        samples: train.
+        seed: decides which.
+        fraction: about how many.
+        most: never more than so many, unless there are more classes.
+
+    Returns:
+        (the rest, what is held back): at least one sample of every class that has two, in the
+        order they had.
+    """
+    chosen = np.zeros(len(samples), bool)
+    chosen[_draw(samples, _ranks(samples), seed, fraction, most)] = True
+    return _take(samples, ~chosen), _take(samples, chosen)
+
+
+def labels_of(samples: Samples) -> np.ndarray:
+    """The class of each sample, (N,) int64; -1 where it has none."""
+    if isinstance(samples, ArraySamples):
+        return np.asarray(samples.labels, np.int64)
+    labels = (-1 if sample.label is None else sample.label for sample in samples)
+    return np.fromiter(labels, np.int64, len(samples))
+
+
+def _ranks(samples: Samples) -> np.ndarray:
+    """The rank of each sample when sorted by id, (N,); an array's ids are numbers, in order."""
+    if isinstance(samples, ArraySamples):
+        return np.arange(len(samples))
+    order = sorted(range(len(samples)), key=lambda index: samples[index].id)
+    ranks = np.empty(len(samples), np.int64)
+    ranks[order] = np.arange(len(samples))
+    return ranks
+
+
+def _draw(samples: Samples, ranks: np.ndarray, seed: int, fraction: float, most: int) -> np.ndarray:
+    """Indices of the chosen samples: a share of each class, at least one, never a whole class."""
+    labels = labels_of(samples)
+    draws = np.random.default_rng(seed).random(len(samples))[ranks]
+    classes, counts = np.unique(labels, return_counts=True)
+    share = min(fraction, most / max(1, len(samples)))
+    wanted = np.clip(np.rint(counts * share).astype(int), 1, None)
+    while wanted.sum() > max(most, len(classes)):  # rounding up gave a few too many
+        wanted[wanted.argmax()] -= 1
+    wanted = np.minimum(wanted, counts - 1)
+    order = np.lexsort((draws, labels))  # class after class, each in the order of its draws
+    starts = np.cumsum(counts) - counts
+    parts = [order[start : start + count] for start, count in zip(starts, wanted, strict=True)]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _take(samples: Samples, mask: np.ndarray) -> Samples:
+    if isinstance(samples, ArraySamples):
+        return samples.take(np.flatnonzero(mask))
+    return [sample for sample, kept in zip(samples, mask, strict=True) if kept]
+
+
+def _digest(samples: Samples, indices: np.ndarray) -> str:
+    if isinstance(samples, ArraySamples):
+        content = np.sort(indices).astype("<i8").tobytes()
+    else:
+        content = "\n".join(sorted(samples[index].id for index in indices)).encode()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dict[str, Any]]:
+    """The splits a fit works with: train, val unless it is not wanted, test where the data has one.
+
+    No split at all is parted 80/20; of train and test alone, a little of train is held back, so that
+    nothing is chosen by looking at test.
+
+    Returns:
+        The data set with the splits it is to be fitted with, and the record of how they came about.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    splits = dict(dataset.splits)
+    if not splits.get("train") and not splits.get("all"):
+        raise DataError(
+            f"there is nothing to learn from: only {' and '.join(splits) or 'nothing'}",
+            file=dataset.root,
+            fix="Put the pictures to learn from into train/, or leave the split folders away.",
+        )
+    if not val:
+        splits.pop("val", None)
+        splits["train"] = splits.pop("all", splits.get("train", []))
+        record: dict[str, Any] = {"rule": "no validation: everything is learned from"}
+    elif "val" in splits:
+        record = {"rule": "as the data has it"}
+    elif "test" in splits:
+        splits["train"], splits["val"] = hold_back(splits["train"], seed)
+        record = {"rule": "a little of train is held back as val, by class", "seed": seed}
+    else:
+        return complete(dataset, seed)
+    record["counts"] = {name: len(samples) for name, samples in splits.items()}
+    return dataclasses.replace(dataset, splits=splits), record

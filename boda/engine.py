@@ -1,0 +1,397 @@
+"""The fit loop, over lightning-fabric (device, precision, several processes); the only file that imports it.
+
+Everything random follows from (seed, epoch) or (seed, step), so a run that was killed and resumed ends with the
+same weights, to the byte on a CPU, as one that was not. Time is measured, not guessed: with ``minutes`` the
+learning rate follows the clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import platform
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from boda.data.dataset import Batch, Pictures, epoch_order, mix
+from boda.data.transforms import policies, random_table
+from boda.errors import TrainingError, UsageError
+from boda.options import Plan
+from boda.progress import Progress
+from boda.runs import Run
+from boda.tasks import Method, Task
+from boda.tasks.base import Metrics
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+DRAW_EVERY = 0.1  # seconds between two pictures of the progress
+
+
+@dataclass
+class State:
+    """Where a fit stands; with the weights and the optimizers it is all that ``--resume`` needs."""
+
+    epoch: int = 0  # epochs finished
+    batch: int = 0  # batches of the next epoch that are done
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    best_epoch: int = 0  # whose weights are kept
+    improved_epoch: int = 0  # the last that was better than all before
+    loss_sum: float = 0.0
+    pictures: int = 0  # seen in the unfinished epoch
+    epoch_seconds: float = 0.0
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether bfloat16 is arithmetic of this processor (AVX512-BF16 or AMX) and not an emulation."""
+    try:
+        with open("/proc/cpuinfo") as info:
+            flags = next((line for line in info if line.startswith("flags")), "").split()
+    except OSError:
+        return platform.machine() == "arm64" and platform.system() == "Darwin"
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def choose_device(name: str) -> str:
+    """"auto" → the best there is; a device that is not there is a ``UsageError``."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there.get(name, False):
+        raise UsageError(f"device '{name}' is not here. Use --device auto.")
+    return name
+
+
+def choose_precision(name: str, device: str) -> str:
+    """"auto" → bf16 where the hardware computes in it, else 32."""
+    if name not in ("auto", "32", "bf16", "16"):
+        raise UsageError(f"precision is auto, 32, bf16 or 16, not '{name}'.")
+    if name != "auto":
+        return name
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    return "bf16" if device == "cpu" and processor_has_bfloat16() else "32"
+
+
+def launch(plan: Plan) -> Fabric:
+    """Fabric for the plan's device, precision and number of processes; starts the other processes."""
+    import logging
+
+    from lightning_fabric import Fabric
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells what we tell
+    device = choose_device(plan.device)
+    precision = choose_precision(plan.precision, device)
+    fabric = Fabric(
+        accelerator=device,
+        devices=plan.devices,
+        num_nodes=plan.nodes,
+        strategy="ddp" if plan.devices * plan.nodes > 1 else "auto",
+        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[precision],  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+class Engine:
+    """Fits one method to one split of pictures, validating on another."""
+
+    def __init__(
+        self, run: Run, fabric: Fabric, plan: Plan, progress: Progress, began: float | None = None
+    ) -> None:
+        """``began`` is when the command did, on the monotonic clock: its minutes count from there."""
+        self.run, self.fabric, self.plan, self.progress = run, fabric, plan, progress
+        self.began = time.monotonic() if began is None else began
+        self.state = State()
+        self.reserve = 0.0  # seconds that the last validation will take
+        self.drawn = 0.0
+
+    def fit(self, method: Method, task: Task, train: Pictures, val: Pictures | None) -> None:
+        """Fit until the plan is fulfilled; everything is saved in the run as it goes.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, once everything is saved.
+            TrainingError: a loss that is not finite; memory that is not there.
+        """
+        self.task, self.train, self.val = task, train, val
+        self.per_epoch = math.ceil(math.ceil(len(train) / self.fabric.world_size) / self.plan.batch)
+        self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = _average(method, self.plan.ema) if self.plan.ema else None
+        wrapped = self.fabric.setup(self.method, *method.optimizers(self.plan.rate))
+        self.wrapped, self.optimizers = wrapped[0], list(wrapped[1:])
+        if self.average is not None:
+            self.average.to(self.fabric.device)
+        self._restore()
+        self.started = self.began - self.state.seconds
+        self.saved = time.monotonic()
+        with deterministic(self.fabric.device), stopping() as stop:
+            self.stop = stop
+            while not self._finished():
+                self._epoch()
+        self.run.finish(self.state.seconds)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds this fit has taken, those before a ``--resume`` included."""
+        return time.monotonic() - self.started
+
+    def done(self) -> float:
+        """How much of the plan is done, 0 to 1."""
+        if self.plan.minutes is not None:
+            return min(1.0, self.elapsed / max(1e-9, 60 * self.plan.minutes - self.reserve))
+        assert self.plan.epochs is not None
+        return min(1.0, self.state.step / (self.plan.epochs * self.per_epoch))
+
+    def _finished(self) -> bool:
+        waited = self.state.epoch - self.state.improved_epoch
+        if self.plan.patience and self.val is not None and waited >= self.plan.patience:
+            self.progress.say(f"no progress in {waited} epochs: stopped early")
+            return True
+        return self.done() >= 1
+
+    def _epoch(self) -> None:
+        """One pass over the training pictures, or what is left of it, then the validation."""
+        state, plan = self.state, self.plan
+        order = epoch_order(len(self.train), plan.seed, state.epoch)
+        numbers = random_table(len(self.train), plan.seed, state.epoch)
+        augment = policies[plan.augment]
+        mine = order[self.fabric.global_rank :: self.fabric.world_size][state.batch * plan.batch :]
+        clock = time.monotonic() - state.epoch_seconds
+        self.wrapped.train()
+        for batch in self.train.batches(mine, plan.batch):
+            batch.images = augment(batch.images, numbers[batch.index])
+            self._step(batch.to(self.fabric.device))
+            now = time.monotonic()
+            state.epoch_seconds = now - clock
+            if now - self.drawn > DRAW_EVERY:
+                self.drawn = now
+                self._draw()
+            if self.stop.asked or time.monotonic() - self.saved > plan.save_seconds:
+                self._save()
+            if self.stop.asked:
+                raise KeyboardInterrupt
+            if plan.minutes is not None and self.done() >= 1:
+                break
+        self._close_epoch()
+
+    def _step(self, batch: Batch) -> None:
+        """Every optimizer's turn on one batch."""
+        state, plan = self.state, self.plan
+        torch.default_generator.manual_seed(mix(plan.seed, state.step, self.fabric.global_rank))
+        factor = plan.factor(self.done())
+        last_part = (state.batch + 1) % plan.accumulate == 0 or state.batch + 1 == self.per_epoch
+        for turn, optimizer in enumerate(self.optimizers):
+            if len(self.optimizers) > 1:
+                _only_requires_grad(optimizer, self.optimizers)
+            try:
+                losses = self.wrapped(batch, turn)
+                total = sum(losses.values(), torch.zeros((), device=self.fabric.device))
+                with self._without_sync(last_part):
+                    self.fabric.backward(total / plan.accumulate)
+            except torch.OutOfMemoryError:
+                raise TrainingError(self._what_would_fit(batch)) from None
+            value = total.item()
+            if not math.isfinite(value):
+                raise TrainingError(self._not_finite(losses, batch))
+            if last_part:
+                if plan.clip:
+                    self.fabric.clip_gradients(self.wrapped, optimizer, max_norm=plan.clip)
+                for group in optimizer.param_groups:
+                    group["lr"] = plan.rate * factor * group.get("rate_share", 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        if self.average is not None and last_part:
+            self.average.update_parameters(self.method)
+        state.step += 1
+        state.batch += 1
+        state.loss_sum += value * len(batch.labels)
+        state.pictures += len(batch.labels)
+
+    def _without_sync(self, last_part: bool) -> Any:
+        """Several processes share their gradients only with the last of the accumulated batches."""
+        if last_part or self.fabric.world_size == 1:
+            return contextlib.nullcontext()
+        return self.fabric.no_backward_sync(self.wrapped)
+
+    def _close_epoch(self) -> None:
+        state = self.state
+        row: dict[str, Any] = {
+            "epoch": state.epoch + 1,
+            "train_loss": state.loss_sum / max(1, state.pictures),
+            "rate": self.plan.rate * self.plan.factor(self.done()),
+            "images_per_second": self.fabric.world_size * state.pictures / max(1e-9, state.epoch_seconds),
+        }
+        state.epoch, state.batch, state.loss_sum, state.pictures = state.epoch + 1, 0, 0.0, 0
+        state.epoch_seconds = 0.0
+        kept = self.average.module if self.average is not None else self.method
+        value = float(state.epoch)  # without a validation the last weights are the best
+        if self.val is not None:
+            clock = time.monotonic()
+            figures = measure(kept, self.val, self.task.metrics(self.run.classes), self.fabric)
+            self.reserve = time.monotonic() - clock
+            row |= {f"val_{name}": figure for name, figure in figures.items()}
+            value = figures[self.task.headline]
+        row |= {"steps": state.step, "seconds": self.elapsed}
+        if value > state.best:
+            state.improved_epoch = state.epoch
+        # Of equal values the later wins: a small val is soon all right, while the network still learns.
+        if value >= state.best:
+            state.best, state.best_epoch = value, state.epoch
+            if self.fabric.is_global_zero:
+                self.run.save_weights(kept)
+        if self.fabric.is_global_zero:
+            self.run.add_history(row)
+            self._save()
+        self.progress.epoch(row, self.task.headline, last=self.done() >= 1)
+
+    def _save(self) -> None:
+        self.state.seconds = self.elapsed
+        if self.fabric.is_global_zero:
+            self.run.save_state(
+                {
+                    "state": asdict(self.state),
+                    "model": self.method.state_dict(),
+                    "average": self.average.state_dict() if self.average is not None else None,
+                    "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                }
+            )
+        self.saved = time.monotonic()
+
+    def _restore(self) -> None:
+        saved = self.run.load_state()
+        if saved is None:
+            return
+        self.state = State(**saved["state"])
+        self.method.load_state_dict(saved["model"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self.run.cut_history(self.state.epoch)
+
+    def _draw(self) -> None:
+        state, plan = self.state, self.plan
+        done = self.done()
+        if plan.minutes is not None:
+            remaining = max(0.0, 60 * plan.minutes - self.elapsed)
+        else:
+            remaining = self.elapsed * (1 - done) / max(done, 1e-9)
+        self.progress.fitting(
+            done=done,
+            epoch=state.epoch + 1,
+            epochs=plan.epochs,
+            loss=state.loss_sum / max(1, state.pictures),
+            speed=self.fabric.world_size * state.pictures / max(1e-9, state.epoch_seconds),
+            remaining=remaining,
+        )
+
+    def _not_finite(self, losses: dict[str, Tensor], batch: Batch) -> str:
+        terms = ", ".join(f"{name} = {float(loss):g}" for name, loss in losses.items())
+        files = [self.train.samples[int(i)].source for i in batch.index.tolist()[:8]]
+        more = f" and {len(batch.index) - 8} more" if len(batch.index) > 8 else ""
+        return (
+            f"the loss is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}: {terms}. "
+            f"The pictures of that batch: {', '.join(files)}{more}. "
+            "Try a smaller --lr, --set clip=1 or --precision 32."
+        )
+
+    def _what_would_fit(self, batch: Batch) -> str:
+        """Halve the batch until it fits, and say so."""
+        size = len(batch.labels)
+        while size > 1:
+            size //= 2
+            if self.fabric.device.type == "cuda":
+                torch.cuda.empty_cache()
+            part = Batch(batch.images[:size], batch.labels[:size], batch.index[:size])
+            try:
+                self.fabric.backward(sum(self.wrapped(part, 0).values(), torch.zeros(())))
+            except torch.OutOfMemoryError:
+                continue
+            return (
+                f"not enough memory for batches of {len(batch.labels)} pictures; {size} fit. "
+                f"Use --batch {size}, with --set accumulate={len(batch.labels) // size} for the same steps."
+            )
+        return "not enough memory for a single picture. Use a smaller --size or another --device."
+
+
+def measure(
+    method: Any, pictures: Pictures, metrics: Metrics, fabric: Fabric | None = None, size: int = 256
+) -> dict[str, float]:
+    """Run the network over all pictures and compute the metrics, under Fabric's precision where it is given."""
+    was_training = method.training
+    method.eval()
+    device = next(method.parameters()).device
+    with torch.inference_mode(), fabric.autocast() if fabric else contextlib.nullcontext():
+        for batch in pictures.in_order(size):
+            outputs = method.output(batch.images.to(device))
+            metrics.update(outputs.float().cpu().numpy(), batch.labels.numpy())
+    method.train(was_training)
+    return metrics.compute()
+
+
+def _average(method: Method, decay: float) -> torch.optim.swa_utils.AveragedModel:
+    """An exponential moving average of the weights and of the batch norm's statistics."""
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    return AveragedModel(method, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _only_requires_grad(optimizer: Any, optimizers: list[Any]) -> None:
+    """In an adversary's turn the other's parameters do not require gradients."""
+    for other in optimizers:
+        for group in other.param_groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(other is optimizer)
+
+
+@contextlib.contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """On a CPU, algorithms that give the same bits every time; what was set before is set again."""
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+
+
+class Stop:
+    """Whether the person, or the machine, has asked the fit to end."""
+
+    asked = False
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM ask once, so that a step is never half done; a second one interrupts at once."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(signum: int, frame: Any) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,125 @@
+"""What is done with a run that is there: evaluate, export, compare."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boda import onnx_export, report
+from boda.data import readers
+from boda.data.classes import by_name
+from boda.data.dataset import Pictures
+from boda.data.loading import load
+from boda.data.split import arrange
+from boda.errors import BodaError, UsageError
+from boda.evaluating import choose_split, evaluate
+from boda.fitting import data_of
+from boda.progress import Progress
+from boda.runs import Run
+from boda.trained import Trained
+from boda.types import Dataset
+
+VERIFIED_ON = 8  # pictures
+
+
+def of_run(
+    run: Run, data: str | Path | None, format: str | None, split: str | None, progress: Progress
+) -> dict[str, Any]:
+    """Evaluate a run; what is measured on its own data goes into its report."""
+    trained = Trained.of_run(run)
+    own = data is None or Path(data).resolve() == Path(run.record["data"]["root"])
+    if own:
+        dataset = data_of(run)
+    else:
+        assert data is not None
+        dataset = by_name(readers.read(data, format, trained.task), trained.classes)
+    result, gallery = _evaluate(trained, dataset, split, progress)
+    if own:
+        run.save_evaluation(result)
+        report.write_report(run.report, run.record, run.history(), result, gallery)
+    return result
+
+
+def of_file(
+    model: str,
+    weights: str | Path,
+    data: str | Path | None,
+    format: str | None,
+    split: str | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Evaluate a model with weights from a file; its classes are the data's, in their order."""
+    if data is None:
+        raise UsageError("a model with --weights needs DATA to be measured on.")
+    dataset = readers.read(data, format)
+    trained = Trained.of_file(model, weights, dataset.classes)
+    return _evaluate(trained, dataset, split, progress)[0]
+
+
+def _evaluate(
+    trained: Trained, dataset: Dataset, split: str | None, progress: Progress, drop: bool = False
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    chosen = choose_split(dataset, split)
+    only = dataclasses.replace(dataset, splits={chosen: dataset.splits[chosen]})
+    loaded = load(only, trained.preparation, drop, progress, wanted=(chosen,))
+    figures, gallery = evaluate(trained, loaded.pictures[chosen])
+    about = {"task": trained.task, "model": trained.model, "data": str(dataset.root)}
+    return {**about, "split": chosen, **figures}, gallery
+
+
+def export(run: Run, out: str | Path | None) -> tuple[Path, float]:
+    """Write a run as ONNX beside its weights, or to ``out``."""
+    trained = Trained.of_run(run)
+    path = Path(out) if out is not None else run.path / "model.onnx"
+    record = {
+        "task": trained.task,
+        "model": trained.model,
+        "classes": trained.classes,
+        "preparation": trained.preparation.to_dict(),
+        "versions": run.record["versions"],
+    }
+    pictures = _some_pictures(run, trained)
+    return path, onnx_export.export(trained.method, record, pictures, path)
+
+
+def _some_pictures(run: Run, trained: Trained) -> np.ndarray:
+    """(N, 3, H, W) uint8: real pictures of the run's data, or random ones where that is gone."""
+    prepare = trained.predictor().preparation
+    try:
+        dataset = data_of(run)
+        samples = dataset.splits[choose_split(dataset, None)]
+        positions = np.unique(np.linspace(0, len(samples) - 1, VERIFIED_ON).astype(int))
+        prepared = [prepare(samples[int(i)].image) for i in positions]
+    except BodaError:
+        shape = (VERIFIED_ON, prepare.height, prepare.width, 3)
+        prepared = list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    return np.ascontiguousarray(np.stack(prepared).transpose(0, 3, 1, 2))
+
+
+def compare(runs: Sequence[Run]) -> dict[str, Any]:
+    """Metrics and minutes side by side, and the settings that differ."""
+    settings = [_settings(run) for run in runs]
+    names = dict.fromkeys(name for each in settings for name in each)
+    values = {name: [each.get(name) for each in settings] for name in names}
+    metrics = list(dict.fromkeys(m for run in runs for m in run.record.get("metrics", {})))
+    return {
+        "runs": [str(run.path) for run in runs],
+        "metrics": {m: [run.record.get("metrics", {}).get(m) for run in runs] for m in metrics},
+        "epochs": [len(run.history()) for run in runs],
+        "minutes": [round(run.record.get("seconds", 0) / 60, 2) for run in runs],
+        "settings": {
+            name: each for name, each in values.items() if any(value != each[0] for value in each)
+        },
+    }
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Everything chosen, flat."""
+    record = run.record
+    size = f"{record['preparation']['height']}x{record['preparation']['width']}"
+    about = {"task": record["task"], "model": record["model"], "data": record["data"]["root"]}
+    return {**about, "size": size, **record["config"], **record["plan"]}

@@ -1,0 +1,99 @@
+"""The networks, one file a paper family: plain ``nn.Module``s and small registered functions.
+
+A registered function takes ``classes`` and ``channels`` and returns a module that maps (N, channels, H, W)
+float tensors to (N, classes) logits. Adding a network is adding a file here that registers it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from torch import nn
+
+from boda.registry import Registry
+
+Build = Callable[..., nn.Module]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered network.
+
+    Attributes:
+        name: lower-case, family and depth together, parts joined by hyphens.
+        build: ``build(classes=…, channels=…) → nn.Module``.
+        task, method: what the network is fitted for, and how.
+        size: (H, W) of the paper's pictures.
+        smallest: the smallest legal height and width.
+        channels: of the paper's pictures, 1 = gray.
+        classes: of the paper.
+        paper: authors, year and arXiv id where there is one.
+    """
+
+    name: str
+    build: Build
+    task: str
+    method: str
+    size: tuple[int, int]
+    smallest: int
+    channels: int
+    classes: int
+    paper: str
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the builder's docstring."""
+        return (self.build.__doc__ or "").strip().split("\n")[0]
+
+
+_models: Registry[Entry] = Registry("model")
+
+
+def register(
+    name: str,
+    *,
+    size: int,
+    smallest: int,
+    paper: str,
+    channels: int = 3,
+    classes: int = 10,
+    task: str = "classify",
+    method: str = "classifier",
+) -> Callable[[Build], Build]:
+    """Enter the decorated builder; see `Entry` for the fields."""
+
+    def enter(build: Build) -> Build:
+        entry = Entry(
+            name, build, task, method, (size, size), smallest, channels, classes, paper
+        )
+        _models.add(name, entry)
+        return build
+
+    return enter
+
+
+@cache
+def _registry() -> Registry[Entry]:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return _models
+
+
+def names(task: str | None = None) -> list[str]:
+    """The registered names, sorted; only those of ``task`` where one is given."""
+    return [name for name in _registry().names() if task in (None, _models[name].task)]
+
+
+def entry(name: str) -> Entry:
+    """What is registered under ``name``; an unknown one is a ``UsageError`` with the nearest."""
+    return _registry()[name]
+
+
+def create(name: str, *, classes: int | None = None, channels: int | None = None) -> nn.Module:
+    """A new network with random weights; classes and channels default to the paper's."""
+    found = entry(name)
+    return found.build(classes=classes or found.classes, channels=channels or found.channels)

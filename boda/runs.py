@@ -1,0 +1,214 @@
+"""The run folder: what a fit leaves behind, and what ``--resume`` starts from.
+
+``run.json`` the record, ``model.safetensors`` the best weights, ``history.jsonl`` one line an epoch, ``state.pt``
+where the fit stands, ``evaluation.json`` what was measured last, ``report.html`` for people. Every file is written whole or not at all; reading never runs code.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from boda.data.prepare import Preparation
+from boda.errors import DataError, UsageError
+from boda.files import atomic_json, atomic_write
+
+RECORD, WEIGHTS, HISTORY, STATE = "run.json", "model.safetensors", "history.jsonl", "state.pt"
+EVALUATION, REPORT = "evaluation.json", "report.html"
+NEEDED = ("task", "method", "model", "classes", "preparation", "config", "plan")
+
+
+class Run:
+    """A run folder.
+
+    Attributes:
+        path: the folder.
+        record: what ``run.json`` holds.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        self.path, self.record = path, record
+
+    @classmethod
+    def create(cls, path: Path, record: dict[str, Any]) -> Run:
+        """A new run folder; one that is there and not empty is refused."""
+        refuse_used(path)
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, record)
+        run.save_record()
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Read a run folder; a missing or damaged record is a ``DataError`` that says what to do."""
+        folder = Path(path)
+        file = folder / RECORD
+        if not file.is_file():
+            raise DataError(
+                "this is no run folder: it has no run.json",
+                file=folder,
+                fix="Name a folder that `boda fit` wrote.",
+            )
+        try:
+            record = json.loads(file.read_text("utf-8"))
+            missing = [name for name in NEEDED if name not in record]
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"the record cannot be read ({error})",
+                file=file,
+                fix="Restore run.json from a copy, or fit again.",
+            ) from None
+        if missing:
+            raise DataError(
+                f"the record lacks {', '.join(missing)}",
+                file=file,
+                fix="Restore run.json from a copy, or fit again.",
+            )
+        return cls(folder, record)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, in the order of the network's output."""
+        return self.record["classes"]
+
+    @property
+    def preparation(self) -> Preparation:
+        """How pictures are brought to the network."""
+        return Preparation.from_dict(self.record["preparation"])
+
+    def save_record(self) -> None:
+        """Write ``run.json``."""
+        atomic_json(self.path / RECORD, self.record)
+
+    def finish(self, seconds: float) -> None:
+        """Note that the fit is complete."""
+        self.record["seconds"] = round(seconds, 3)
+        self.record["finished"] = True
+        self.save_record()
+
+    def save_weights(self, method: Any) -> None:
+        """Write the network's weights as ``model.safetensors``; equal weights give equal bytes."""
+        from safetensors.torch import save
+
+        tensors = {k: v.detach().cpu().contiguous() for k, v in method.net.state_dict().items()}
+        # One metadata key: safetensors writes several in varying order.
+        about = {name: self.record[name] for name in ("task", "method", "model", "classes")}
+        text = json.dumps(about, sort_keys=True, ensure_ascii=False)
+        atomic_write(self.path / WEIGHTS, save(tensors, {"boda": text}))
+
+    def load_weights(self, net: Any) -> None:
+        """Fill a network with the run's weights, strictly."""
+        from boda.models.weights import read_state
+
+        file = self.path / WEIGHTS
+        if not file.is_file():
+            raise DataError(
+                "the run has no weights yet",
+                file=file,
+                fix=f"Let its first epoch end: boda fit --resume {self.path}",
+            )
+        try:
+            net.load_state_dict(read_state(file))
+        except RuntimeError as error:
+            why = str(error).split("\n\t")[-1].strip()
+            raise DataError(
+                f"the weights do not fit {self.record['model']} ({why})",
+                file=file,
+                fix="The file or run.json was changed: restore them from a copy, or fit again.",
+            ) from None
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Write ``state.pt``."""
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        atomic_write(self.path / STATE, buffer.getvalue())
+
+    def load_state(self) -> dict[str, Any] | None:
+        """What ``save_state`` wrote; None where nothing was saved yet."""
+        import torch
+
+        file = self.path / STATE
+        if not file.exists():
+            return None
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged file makes torch raise
+            raise DataError(
+                f"the state cannot be read ({type(error).__name__})",
+                file=file,
+                fix=f"Delete it to start {self.path} from its first epoch again.",
+            ) from None
+
+    def add_history(self, row: dict[str, Any]) -> None:
+        """Append one epoch."""
+        with open(self.path / HISTORY, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+    def history(self) -> list[dict[str, Any]]:
+        """The epochs so far; a last line that a crash cut short is left out."""
+        file = self.path / HISTORY
+        rows = []
+        for line in file.read_text("utf-8").splitlines() if file.exists() else []:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
+
+    def cut_history(self, epochs: int) -> None:
+        """Keep the first ``epochs`` lines: those after them will be written again."""
+        rows = self.history()[:epochs]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        atomic_write(self.path / HISTORY, text.encode())
+
+    @property
+    def report(self) -> Path:
+        """Where the report is."""
+        return self.path / REPORT
+
+    def save_evaluation(self, evaluation: dict[str, Any]) -> None:
+        """Write what was measured last, for the report."""
+        atomic_json(self.path / EVALUATION, evaluation)
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """What was measured last."""
+        file = self.path / EVALUATION
+        return json.loads(file.read_text("utf-8")) if file.exists() else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of ``boda fit``."""
+        return {
+            "run": str(self.path),
+            "task": self.record["task"],
+            "model": self.record["model"],
+            "epochs": len(self.history()),
+            "seconds": self.record.get("seconds"),
+            "metrics": self.record.get("metrics", {}),
+        }
+
+    def predict(self, picture: Any) -> Any:
+        """The prediction for one picture: a path or an array; see ``boda.predicting.Predictor``."""
+        from boda.trained import Trained
+
+        return Trained.of_run(self).predictor().predict(picture)
+
+
+def refuse_used(path: Path) -> None:
+    """A folder that holds something is no place for a new run."""
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UsageError(
+            f"{path} is not empty. Name another --out, or continue it with --resume {path}."
+        )
+
+
+def next_folder(task: str, root: Path = Path("runs")) -> Path:
+    """The first free ``runs/<task>-<n>``."""
+    number = 1
+    while (root / f"{task}-{number}").exists():
+        number += 1
+    return root / f"{task}-{number}"

@@ -1,0 +1,55 @@
+"""Runs an exported file: ONNX Runtime, NumPy and Pillow, no torch; the same Prediction as the run's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from boda.data.prepare import Preparation
+from boda.errors import DataError, UsageError
+from boda.predicting import Predictor
+
+
+def load(path: str | Path) -> Predictor:
+    """A predictor from a ``.onnx`` file that ``boda export`` wrote.
+
+    Raises:
+        DataError: the file is missing, damaged, or was not written by boda.
+        UsageError: ONNX Runtime is not installed.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError("there is no such file", file=file, fix="Check the path.")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UsageError('running .onnx files needs ONNX Runtime: pip install "boda[export]"') from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # its warnings are about its own optimizations
+    try:
+        session = onnxruntime.InferenceSession(
+            file.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime has no public base class for these
+        raise DataError(
+            f"ONNX Runtime cannot load it ({str(error).splitlines()[0][:120]})",
+            file=file,
+            fix="Export it again: boda export RUN",
+        ) from None
+    about = session.get_modelmeta().custom_metadata_map.get("boda")
+    if about is None:
+        raise DataError(
+            "the file does not say how to prepare pictures for it",
+            file=file,
+            fix="Only files written by `boda export` can be run.",
+        )
+    record = json.loads(about)
+    name = session.get_inputs()[0].name
+
+    def network(images: np.ndarray) -> np.ndarray:
+        return session.run(None, {name: images})[0]
+
+    preparation = Preparation.from_dict(record["preparation"])
+    return Predictor(network, record["task"], record["classes"], preparation)

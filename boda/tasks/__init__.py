@@ -1,0 +1,38 @@
+"""Tasks and methods. A task fixes the data, the prediction, the metrics and the headline; a method fits it.
+
+Adding a method is adding one file here (or in a task's folder) that registers it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from boda.tasks.base import Default, Method, Task, methods, tasks
+
+__all__ = ["Default", "Method", "Task", "method", "names", "task"]
+
+
+@cache
+def _load() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+def names() -> list[str]:
+    """The tasks there are."""
+    _load()
+    return tasks.names()
+
+
+def task(name: str) -> Task:
+    """The task of that name; an unknown one is a ``UsageError`` with the nearest."""
+    _load()
+    return tasks[name]
+
+
+def method(name: str) -> type[Method]:
+    """The method of that name."""
+    _load()
+    return methods[name]

@@ -1,0 +1,147 @@
+"""One class for every picture: softmax over logits, cross entropy, fitted by stochastic gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from boda import models
+from boda.data.dataset import Batch
+from boda.data.prepare import Preparation
+from boda.data.survey import Survey
+from boda.metrics.classification import Classification
+from boda.tasks.base import Default, Method, Task, methods, tasks
+
+SMALL = 40  # pixels; larger pictures want a network that strides
+
+
+@dataclass
+class Config:
+    """Settings of ``classifier``."""
+
+    optimizer: str = field(default="sgd", metadata={"help": "sgd (Nesterov, momentum 0.9) or adamw"})
+    weight_decay: float = field(default=5e-4, metadata={"help": "not on norms and biases"})
+    label_smoothing: float = field(default=0.0, metadata={"help": "0 to 1, Szegedy 2015"})
+    class_weights: tuple[float, ...] = field(
+        default=(), metadata={"help": "of the loss, one a class; --balance sets them"}
+    )
+
+
+@methods.register("classifier")
+class Classifier(Method):
+    """Logits → softmax; the loss is cross entropy."""
+
+    Config = Config
+    task = "classify"
+
+    def __init__(self, net: nn.Module, preparation: Preparation, config: Config) -> None:
+        super().__init__(net, preparation, config)
+        weights = torch.tensor(config.class_weights) if config.class_weights else None
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
+        """{"loss": cross entropy of the batch}."""
+        logits = self.net(self.normalize(batch.images))
+        loss = F.cross_entropy(
+            logits.float(),
+            batch.labels,
+            weight=self.class_weights,
+            label_smoothing=self.config.label_smoothing,
+        )
+        return {"loss": loss}
+
+    def output(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 → (N, classes) probabilities."""
+        return self.net(self.normalize(images)).float().softmax(1)
+
+    def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
+        """SGD or AdamW; what is one-dimensional (norms, biases) is not decayed."""
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        if self.config.optimizer == "adamw":
+            return [torch.optim.AdamW(groups, rate, fused=True)]
+        return [torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)]
+
+
+class Classify(Task):
+    """Classification: the whole picture is one thing."""
+
+    name = "classify"
+    headline = "accuracy"
+    description = "One class for every picture."
+    rule = "crop"
+
+    def defaults(self, survey: Survey, model: str | None) -> dict[str, Default]:
+        side = max(survey.height, survey.width)
+        kind = "gray" if survey.gray else "colour"
+        seen = f"{kind} pictures of about {survey.height}×{survey.width}"
+        if model is not None:
+            chosen = Default(model, "you named it")
+        elif side > SMALL:
+            chosen = Default("resnet20-strided", f"{seen}: a network that strides down first")
+        elif survey.gray:
+            chosen = Default("lenet5", f"{seen}: small and gray, as in LeNet-5's paper")
+        else:
+            chosen = Default("resnet20", f"{seen}: small and in colour, as in CIFAR")
+        entry = models.entry(chosen.value)
+        defaults = {"model": chosen, "size": _size(entry, survey), **_recipe(entry.name, survey)}
+        defaults["channels"] = Default(1 if survey.gray else 3, seen)
+        defaults["augment"] = _augmentation(survey)
+        return defaults
+
+    def metrics(self, classes: Sequence[str]) -> Classification:
+        return Classification(list(classes))
+
+    def details(self, metrics: Classification) -> dict[str, Any]:
+        return {
+            "per_class": metrics.per_class(),
+            "confusion": metrics.confusion().tolist(),
+            "calibration": metrics.calibration(),
+        }
+
+
+tasks.add("classify", Classify())
+
+
+def _size(entry: models.Entry, survey: Survey) -> Default:
+    paper = entry.size[0]
+    if max(survey.height, survey.width) <= SMALL or min(survey.height, survey.width) >= paper:
+        return Default(paper, f"the size {entry.name} was published for")
+    side = max(entry.smallest, 32 * round(min(survey.height, survey.width) / 32))
+    return Default(side, f"the pictures are about {survey.height}×{survey.width}; a multiple of 32")
+
+
+def _recipe(model: str, survey: Survey) -> dict[str, Default]:
+    """Optimizer, rate, batch and epochs: the small dense networks like Adam, the residual ones SGD."""
+    if model.startswith(("lenet", "mlp")):
+        recipe = {"optimizer": "adamw", "rate": 3e-3, "batch": 128, "weight_decay": 0.01}
+        reason = "tanh and dense layers learn fastest with Adam's steps"
+    else:
+        recipe = {"optimizer": "sgd", "rate": 0.2, "batch": 128, "weight_decay": 5e-4}
+        reason = "residual networks generalize best with SGD and momentum"
+    while recipe["batch"] > 16 and survey.samples / recipe["batch"] < 20:
+        recipe["batch"] //= 2
+        recipe["rate"] /= math.sqrt(2) if recipe["optimizer"] == "adamw" else 2
+        reason = f"{survey.samples} pictures: smaller batches give enough steps an epoch"
+    epochs = int(min(60, max(10, 300_000 / max(1, survey.samples))))
+    return {
+        **{name: Default(value, reason) for name, value in recipe.items()},
+        "epochs": Default(epochs, f"{survey.samples} pictures: about 300,000 looks, 10 to 60 epochs"),
+    }
+
+
+def _augmentation(survey: Survey) -> Default:
+    if max(survey.height, survey.width) > SMALL:
+        return Default("photos", "photographs: mirrored, zoomed, shifted, lit otherwise")
+    if survey.gray:
+        return Default("digits", "small gray pictures may be writing: moved a little, never mirrored")
+    return Default("light", "small colour pictures: mirrored and shifted, as for CIFAR")

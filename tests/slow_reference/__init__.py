@@ -1,0 +1,1 @@
+"""Plain loops over Python numbers: slow, and short enough to be seen to be right."""

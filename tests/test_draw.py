@@ -1,0 +1,211 @@
+"""Pictures of predictions: sizes, colours, fonts; no test needs a Hangul font."""
+
+import io
+import logging
+import subprocess
+import sys
+import unicodedata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from boda import draw, fonts
+from boda.draw import Caption, contact_sheet
+from boda.errors import DataError
+from boda.types import Prediction
+
+NOWHERE = "\U000f0000"  # private use: no font of a computer has it
+
+
+@pytest.fixture
+def no_fonts(monkeypatch):
+    """A computer with no font but Pillow's own."""
+    caches = (fonts._place_for, fonts._places, fonts._fontconfig, fonts._hint_once)
+    monkeypatch.setattr(fonts, "_font_folders", list)
+    monkeypatch.setattr(fonts.shutil, "which", lambda _: None)
+    monkeypatch.setattr(fonts.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.delenv("BODA_FONT", raising=False)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def picture(height, width):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def guess(image, names=("cat", "dog", "owl"), scores=(0.9, 0.08, 0.02), **more):
+    labels = np.arange(len(names))
+    return Prediction(
+        "x.png", image.shape[:2], labels, list(names), np.array(scores), _picture=image, **more
+    )
+
+
+def test_tiny_picture_becomes_squares():
+    tiny = picture(8, 8)
+    drawn = draw.draw(guess(tiny))
+    assert drawn.dtype == np.uint8 and drawn.shape[1] == 224 and drawn.shape[0] > 260
+    assert np.array_equal(drawn[:224], tiny.repeat(28, 0).repeat(28, 1))
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(1, 1), (28, 28), (32, 20), (96, 96), (100, 150), (300, 400), (3000, 2000)],
+)
+def test_shown_size(height, width):
+    image = draw._shown(picture(height, width))
+    assert 224 <= max(image.size) <= 1024
+    assert image.width / image.height == pytest.approx(width / height, rel=0.02)
+    drawn = draw.draw(guess(picture(height, width)))
+    assert drawn.shape[1] == max(image.width, 224) and drawn.shape[0] > image.height
+
+
+def test_strip_of_extreme_shape():
+    assert draw.draw(guess(picture(2, 3000))).shape[1] == 1024
+
+
+def test_bars_are_as_long_as_the_scores():
+    drawn = draw.draw(guess(np.zeros((224, 224, 3), np.uint8), scores=(0.5, 0.25, 0.0)))[224:]
+    strong = (drawn == draw.BLUE).all(2).sum(1).max()
+    faint = (drawn == draw.PALE_BLUE).all(2).sum(1).max()
+    assert strong == pytest.approx(0.5 * (224 - 26), abs=8)
+    assert faint == pytest.approx(0.25 * (224 - 26), abs=8)  # less their round ends
+
+
+def test_the_prediction_itself_is_left_alone():
+    image = picture(8, 8)
+    image.flags.writeable = False
+    prediction = guess(image)
+    draw.draw(prediction)
+    assert prediction._picture is image
+
+
+def test_nothing_predicted_is_the_picture():
+    image = picture(10, 12)
+    assert np.array_equal(draw.draw(Prediction("x", (10, 12), _picture=image)), image)
+
+
+def test_without_names_or_scores():
+    bare = Prediction("x", (8, 8), np.array([3, 1]), _picture=picture(8, 8))
+    assert draw.draw(bare).shape[1] == 224
+
+
+def test_reads_the_source_with_its_orientation(tmp_path):
+    path = tmp_path / "그림.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    Image.new("RGB", (300, 400), "red").save(path, exif=exif)
+    prediction = Prediction(str(path), (300, 400), np.array([0]), ["a"], np.array([1.0]))
+    assert draw.draw(prediction).shape[1] == 400
+    prediction.source = str(tmp_path / "gone.jpg")
+    with pytest.raises(DataError, match=r"gone\.jpg: the picture to draw on is not there"):
+        draw.draw(prediction)
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    prediction.source = str(tmp_path / "bad.jpg")
+    with pytest.raises(DataError, match=r"bad\.jpg"):
+        draw.draw(prediction)
+
+
+def test_boxes_cover_their_edge_pixels():
+    image = np.zeros((100, 200, 3), np.uint8)
+    boxes = np.array([[20, 40, 120, 90]], np.float32)
+    one = Prediction("x", (100, 200), np.array([1]), ["b"], np.array([0.7]), boxes, _picture=image)
+    drawn = draw.draw(one)
+    assert drawn.shape == image.shape
+    colour = np.array(draw.PALETTE[1])
+    for y, x in [(60, 20), (60, 119), (40, 110), (89, 70)]:
+        assert np.array_equal(drawn[y, x], colour)
+    for y, x in [(60, 19), (60, 120), (90, 70)]:
+        assert not drawn[y, x].any()
+
+
+def test_boxes_none_found_and_at_the_edge():
+    image = picture(50, 60)
+    none = Prediction(
+        "x", (50, 60), np.zeros(0, int), [], np.zeros(0), np.zeros((0, 4)), _picture=image
+    )
+    assert np.array_equal(draw.draw(none), image)
+    edge = np.array([[0, 0, 60, 50], [58, 48, 60, 50]], np.float32)
+    two = Prediction("x", (50, 60), np.array([0, 9]), ["a" * 90, "b"], None, edge, _picture=image)
+    assert draw.draw(two).shape == image.shape
+
+
+def test_png_round_trip():
+    image = picture(7, 9)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(draw.png(image)))), image)
+    assert guess(image)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_contact_sheet():
+    pictures = [picture(8, 8), picture(300, 100), picture(28, 28)[..., 0], picture(1, 1)]
+    captions = ["plain", Caption("right", True), Caption("wrong\nis 3", False), NOWHERE]
+    sheet = contact_sheet(pictures, captions, 2)
+    assert sheet.shape == (2 * 24 + 2 * (160 + 8 + 2 * 19) + 24, 2 * 24 + 2 * 160 + 24, 3)
+    assert (sheet == draw.GREEN).all(2).any() and (sheet == draw.RED).all(2).any()
+    assert contact_sheet(pictures[:1], ["a"], 9).shape[1] == 2 * 24 + 160
+    with pytest.raises(ValueError, match="1 pictures but 0"):
+        contact_sheet(pictures[:1], [])
+
+
+def test_long_names_are_cut_to_fit():
+    font = fonts.font_for("abc...", 14)
+    for width in (0, 5, 40, 100):
+        short = draw._shorten("a very long name of a class indeed", font, width)
+        assert font.getlength(short) <= width
+    assert draw._shorten("abc", font, 100) == "abc"
+
+
+def test_certainty_is_not_feigned():
+    assert [draw._percent(s) for s in (1.0, 0.9999, 0.973, 0.0)] == [
+        "100.0 %", ">99.9 %", "97.3 %", "0.0 %",
+    ]  # fmt: skip
+
+
+def test_plain_text_always_has_a_font(no_fonts):
+    assert fonts.font_for("cat 97.3 %, >99.9 ...", 16) is not None
+    assert fonts.font_for("", 16) is not None
+
+
+def test_without_a_font_the_number_and_one_hint(no_fonts, caplog):
+    with caplog.at_level(logging.WARNING, "boda"):
+        text, font = fonts.label_font("고양이", 3, 14)
+        assert text == "class 3" and fonts.label_font("강아지", 7, 14)[0] == "class 7"
+        draw.draw(guess(picture(8, 8), names=("고양이", "개", "새")))
+    assert [r.message for r in caplog.records] == [fonts.HINT]
+    assert fonts.font_for("고양이", 14) is None and font.getlength(text) > 0
+
+
+def test_missing_glyphs_are_noticed():
+    for missing in (NOWHERE, "\U0010fffd", "\ud800"):
+        assert fonts.font_for("a" + missing, 14) is None
+    assert fonts.text_font("a\tb\nc\x00", "?", 14)[0] == "a b c"
+
+
+def test_hangul_where_there_is_a_font():
+    font = fonts.font_for("고양이", 20)
+    if font is None:
+        pytest.skip("no Hangul font on this computer")
+    masks = {bytes(font.getmask(c)) for c in "고양이"}
+    assert len(masks) == 3
+    apart = unicodedata.normalize("NFD", "고양이")
+    assert fonts.label_font(apart, 0, 20)[0] == "고양이"
+
+
+def test_boda_font_comes_first(no_fonts, monkeypatch):
+    import matplotlib
+
+    file = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSerif.ttf"
+    monkeypatch.setenv("BODA_FONT", file)
+    assert fonts.font_for("Кот", 14).getname()[0] == "DejaVu Serif"
+    fonts._places.cache_clear()
+    fonts._place_for.cache_clear()
+    monkeypatch.setenv("BODA_FONT", "/no/such/font.ttf")
+    assert fonts.font_for("cat", 14) is not None
+
+
+def test_no_torch():
+    code = "import sys, boda.draw; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
