@@ -149,7 +149,8 @@ class Engine:
         if self.plan.minutes is not None:
             return min(1.0, self.elapsed / max(1e-9, 60 * self.plan.minutes - self.reserve))
         assert self.plan.epochs is not None
-        return min(1.0, self.state.step / (self.plan.epochs * self.per_epoch))
+        whole = self.state.step - self.state.batch % self.plan.accumulate  # parts of a step do not count
+        return min(1.0, whole / (self.plan.epochs * self.per_epoch))
 
     def _finished(self) -> bool:
         waited = self.state.epoch - self.state.improved_epoch
@@ -175,10 +176,10 @@ class Engine:
             if now - self.drawn > DRAW_EVERY:
                 self.drawn = now
                 self._draw()
-            if self.stop.asked or time.monotonic() - self.saved > plan.save_seconds:
+            if self._between_steps() and (self.stop.asked or now - self.saved > plan.save_seconds):
                 self._save()
-            if self.stop.asked:
-                raise KeyboardInterrupt
+                if self.stop.asked:
+                    raise KeyboardInterrupt
             if plan.minutes is not None and self.done() >= 1:
                 break
         self._close_epoch()
@@ -188,7 +189,7 @@ class Engine:
         state, plan = self.state, self.plan
         torch.default_generator.manual_seed(mix(plan.seed, state.step, self.fabric.global_rank))
         factor = plan.factor(self.done())
-        last_part = (state.batch + 1) % plan.accumulate == 0 or state.batch + 1 == self.per_epoch
+        last_part = self._between_steps(state.batch + 1)
         for turn, optimizer in enumerate(self.optimizers):
             if len(self.optimizers) > 1:
                 _only_requires_grad(optimizer, self.optimizers)
@@ -215,6 +216,11 @@ class Engine:
         state.batch += 1
         state.loss_sum += value * len(batch.labels)
         state.pictures += len(batch.labels)
+
+    def _between_steps(self, batch: int | None = None) -> bool:
+        """Whether no gradients wait for more after that batch: they are not part of what is saved."""
+        batch = self.state.batch if batch is None else batch
+        return batch % self.plan.accumulate == 0 or batch == self.per_epoch
 
     def _without_sync(self, last_part: bool) -> Any:
         """Several processes share their gradients only with the last of the accumulated batches."""
@@ -295,7 +301,7 @@ class Engine:
         )
 
     def _not_finite(self, losses: dict[str, Tensor], batch: Batch) -> str:
-        terms = ", ".join(f"{name} = {float(loss):g}" for name, loss in losses.items())
+        terms = ", ".join(f"{name} = {loss.item():g}" for name, loss in losses.items())
         files = [self.train.samples[int(i)].source for i in batch.index.tolist()[:8]]
         more = f" and {len(batch.index) - 8} more" if len(batch.index) > 8 else ""
         return (

@@ -81,6 +81,12 @@ class TrainingError(BodaError):
     exit_status = 1
 
 
+class Interrupted(BodaError):
+    """The person stopped the work, and everything is saved; exit status 130."""
+
+    exit_status = 130
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """A ``UsageError`` for a name that is not known, with the nearest names that are."""
     names = sorted(known)

@@ -74,8 +74,10 @@ def fit(
         config["class_weights"] = _balanced(loaded)
 
     fabric = launch(plan)
+    progress.quiet = progress.quiet or not fabric.is_global_zero
     folder = fabric.broadcast(Path(out) if out is not None else next_folder(task.name))
     record = {
+        "run": str(folder),
         "task": task.name,
         "method": entry.method,
         "model": entry.name,
@@ -138,6 +140,7 @@ def resume(
             fix=f"Restore it, or fit anew; weights can be kept with --weights {run.path}.",
         )
     fabric = launch(plan)
+    progress.quiet = progress.quiet or not fabric.is_global_zero
     record["plan"], record["finished"] = dataclasses.asdict(plan), False
     if fabric.is_global_zero:
         run.save_record()
@@ -157,7 +160,8 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     val = loaded.pictures.get("val")
     with progress.working("fitting"):
         engine.fit(method, task, loaded.pictures["train"], val)
-    if not engine.fabric.is_global_zero:
+    run.leading = engine.fabric.is_global_zero
+    if not run.leading:
         return run
     gallery: list[dict[str, Any]] = []
     if val is not None:

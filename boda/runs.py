@@ -26,7 +26,10 @@ class Run:
     Attributes:
         path: the folder.
         record: what ``run.json`` holds.
+        leading: False in the helping processes of a fit on several devices, which write and say nothing.
     """
+
+    leading = True
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
         self.path, self.record = path, record
@@ -84,6 +87,7 @@ class Run:
 
     def finish(self, seconds: float) -> None:
         """Note that the fit is complete."""
+        self.record["epochs"] = len(self.history())
         self.record["seconds"] = round(seconds, 3)
         self.record["finished"] = True
         self.save_record()
@@ -186,7 +190,7 @@ class Run:
             "run": str(self.path),
             "task": self.record["task"],
             "model": self.record["model"],
-            "epochs": len(self.history()),
+            "epochs": self.record.get("epochs", 0),
             "seconds": self.record.get("seconds"),
             "metrics": self.record.get("metrics", {}),
         }

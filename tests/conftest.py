@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers run the tests; before torch is imported
+
+import numpy as np
 import pytest
+from PIL import Image
+
+SHAPES = ("가로", "box", "세로")  # horizontal bars, boxes, vertical bars
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +21,51 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs the development data in {path}")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or writes the person's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def draw_shape(kind: int, generator: np.random.Generator) -> np.ndarray:
+    """A bar, a box or a bar on a noisy ground, (16, 16) uint8."""
+    picture = generator.integers(0, 60, (16, 16))
+    y, x = generator.integers(3, 9, 2)
+    height, width = ((2, 8), (6, 6), (8, 2))[kind]
+    picture[y : y + height, x : x + width] += 150
+    return picture.astype(np.uint8)
+
+
+def write_shapes(folder: Path, count: int, seed: int, color: bool = False) -> None:
+    """``count`` pictures of every shape under ``folder/<shape>/``."""
+    generator = np.random.default_rng(seed)
+    for kind, name in enumerate(SHAPES):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            picture = Image.fromarray(draw_shape(kind, generator))
+            if color:
+                tint = Image.fromarray(generator.integers(0, 60, (16, 16, 3), dtype=np.uint8))
+                picture = Image.blend(picture.convert("RGB"), tint, 0.2)
+            picture.save(folder / name / f"{number:03}.png")
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gray pictures of three shapes in class folders, train and test; to be read only."""
+    folder = tmp_path_factory.mktemp("shapes")
+    write_shapes(folder / "train", 40, seed=1)
+    write_shapes(folder / "test", 20, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shapes_run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run fitted to ``shapes``; to be read only."""
+    import boda
+    from boda.progress import Progress
+
+    out = tmp_path_factory.mktemp("runs") / "shapes"
+    boda.fit("classify", shapes, epochs=6, batch=16, out=out, progress=Progress(quiet=True))
+    return out

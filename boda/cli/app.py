@@ -13,7 +13,7 @@ import typer
 
 from boda import api, options
 from boda.cli import show
-from boda.errors import BodaError, UsageError
+from boda.errors import Interrupted, UsageError
 from boda.progress import Progress
 
 app = typer.Typer(
@@ -89,10 +89,15 @@ def fit(
 
       boda fit --resume runs/first
     """
-    run = api.fit(
-        task, data, out=out, resume=resume, settings=_pairs(settings), progress=Progress(), **chosen
-    )
-    emit(run.to_dict()) if as_json else show.fitted(run)
+    progress = Progress()
+    try:
+        run = api.fit(
+            task, data, out=out, resume=resume, settings=_pairs(settings), progress=progress, **chosen
+        )
+    except KeyboardInterrupt:  # else typer would say "Aborted!"
+        raise Interrupted("interrupted; what was done is saved, --resume goes on with it") from None
+    if run.leading:
+        emit(run.to_dict()) if as_json else show.fitted(run)
 
 
 @app.command()

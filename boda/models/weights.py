@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,8 +62,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     except DataError:
         raise
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
-            f"the weights cannot be read ({str(error).splitlines()[0][:120]})",
+            f"the weights cannot be read ({reason})",
             file=file,
             fix="Fetch or copy the file again; it must be .safetensors, .pth or .npz with tensors only.",
         ) from None
@@ -89,7 +91,9 @@ def _read(file: Path) -> dict[str, Any]:
     if zipfile.is_zipfile(file) and any(n.endswith(".npy") for n in zipfile.ZipFile(file).namelist()):
         arrays = np.load(file, allow_pickle=False)
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    found = torch.load(file, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about old pickles; what matters raises
+        found = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, not a dictionary of tensors")
     return found

@@ -24,18 +24,13 @@ deep learning, arXiv:1603.07285.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from boda.errors import UsageError, unknown
-from boda.ops.cost import Padding, Pads, PerAxis, output_size, padding_per_axis, per_axis
-
-_PAD_MODES = ("zeros", "replicate", "reflect", "circular")
-_EXACT = 2**53  # float64 holds every integer up to here
+from boda.errors import UsageError
+from boda.ops.cost import Padding, PerAxis, per_axis
+from boda.ops.layer import axes_of, check_pads, finish, pad_words, plan_layer, prepare, run_layer
 
 
 def correlate(
@@ -71,8 +66,8 @@ def correlate(
             than the signal, an unknown word, shapes that do not fit.
     """
     shapes = signal.shape, kernel.shape
-    plan = _plan(*shapes, padding, pad_mode, stride, dilation, groups, False)
-    return _run(plan, signal, kernel, bias)
+    plan = plan_layer(*shapes, padding, pad_mode, stride, dilation, groups, False)
+    return run_layer(plan, signal, kernel, bias)
 
 
 def convolve(
@@ -93,8 +88,8 @@ def convolve(
     the result is ``scipy.signal.convolve(…, mode="same")``.
     """
     shapes = signal.shape, kernel.shape
-    plan = _plan(*shapes, padding, pad_mode, stride, dilation, groups, True)
-    return _run(plan, signal, kernel.flip(plan.spatial), bias)
+    plan = plan_layer(*shapes, padding, pad_mode, stride, dilation, groups, True)
+    return run_layer(plan, signal, kernel.flip(plan.spatial), bias)
 
 
 def transposed(
@@ -131,7 +126,7 @@ def transposed(
     Raises:
         UsageError: nothing is left, or shapes that do not fit.
     """
-    axes = _axes(signal.shape, kernel.shape, groups, channels_first=True)
+    axes = axes_of(signal.shape, kernel.shape, groups, channels_first=True)
     sizes, window = signal.shape[-axes:], kernel.shape[-axes:]
     strides, dilations = per_axis("stride", stride, axes), per_axis("dilation", dilation, axes)
     cut = per_axis("padding", padding, axes, least=0)
@@ -144,10 +139,10 @@ def transposed(
             )
         if (n - 1) * s - 2 * p + d * (f - 1) + 1 + a < 1:
             raise UsageError(f"padding {p} cuts everything off. Give a smaller one.")
-    batch, filters, bias = _prepare(signal, kernel, bias, axes)
+    batch, filters, bias = prepare(signal, kernel, bias, axes)
     layer = F.conv_transpose1d if axes == 1 else F.conv_transpose2d
     out = layer(batch, filters, bias, strides, cut, added, groups, dilations)
-    return _finish(out, signal, kernel, axes)
+    return finish(out, signal, kernel, axes)
 
 
 def depthwise(
@@ -219,163 +214,5 @@ def pad(signal: Tensor, pads: Sequence[tuple[int, int]], mode: str = "zeros") ->
     Raises:
         UsageError: an unknown mode, or one that would have to look beyond the signal.
     """
-    _check_pads(signal.shape[-len(pads) :], pads, mode)
-    flat = [width for widths in reversed(pads) for width in widths]
-    return F.pad(signal, flat, "constant" if mode == "zeros" else mode)
-
-
-# --- how a layer is run ---------------------------------------------------------------------------
-
-
-class _Plan(NamedTuple):
-    """What the shapes and the arguments come to; the rest of a call is PyTorch's."""
-
-    spatial: tuple[int, ...]  # the axes the kernel slides along, from the end
-    single: bool  # one kernel, no channels
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    groups: int
-    pads: Pads | None  # where the layer cannot pad by itself
-    pad_mode: str
-    border: list[int]  # where it can
-
-
-def _make_plan(
-    signal: tuple[int, ...],
-    kernel: tuple[int, ...],
-    padding: Padding,
-    pad_mode: str,
-    stride: PerAxis,
-    dilation: PerAxis,
-    groups: int,
-    flipped: bool,
-) -> _Plan:
-    """Check everything and work it out; ``flipped`` is true convolution."""
-    axes = _axes(signal, kernel, groups)
-    sizes, window = signal[-axes:], kernel[-axes:]
-    strides, dilations = per_axis("stride", stride, axes), per_axis("dilation", dilation, axes)
-    pads = padding_per_axis(padding, window, dilations)
-    if flipped and padding == "same":
-        pads = [(after, before) for before, after in pads]
-    for n, f, around, s, d in zip(sizes, window, pads, strides, dilations, strict=True):
-        output_size(n, f, around, s, d)
-    _check_pads(sizes, pads, pad_mode)
-    border = [before for before, _ in pads]
-    alone = pad_mode == "zeros" and border == [after for _, after in pads]
-    return _Plan(
-        spatial=tuple(range(-axes, 0)),
-        single=len(kernel) == axes,
-        strides=strides,
-        dilations=dilations,
-        groups=groups,
-        pads=None if alone else pads,
-        pad_mode=pad_mode,
-        border=border if alone else [0] * axes,
-    )
-
-
-_remembered_plan = lru_cache(maxsize=1024)(_make_plan)
-
-
-def _plan(*arguments: Any) -> _Plan:
-    """``_make_plan``, looked up: done anew it costs a tenth of a small picture's convolution."""
-    try:
-        return _remembered_plan(*arguments)
-    except TypeError:  # lists cannot be looked up
-        return _make_plan(*arguments)
-
-
-def _run(plan: _Plan, signal: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    axes = len(plan.spatial)
-    batch, filters, bias = _prepare(signal, kernel, bias, axes)
-    if plan.pads is not None:
-        batch = pad(batch, plan.pads, plan.pad_mode)
-    layer = F.conv1d if axes == 1 else F.conv2d
-    out = layer(batch, filters, bias, plan.strides, plan.border, plan.dilations, plan.groups)
-    return _finish(out, signal, kernel, axes)
-
-
-def _axes(
-    signal: tuple[int, ...], kernel: tuple[int, ...], groups: int, channels_first: bool = False
-) -> int:
-    """1 or 2 spatial axes, as the kernel's rank says; refuses shapes that do not fit together."""
-    if not 1 <= len(kernel) <= 4 or 0 in kernel:
-        raise UsageError(
-            f"a kernel of shape {tuple(kernel)}. Give (k,), (h, w), (O, C, k) or (O, C, h, w)."
-        )
-    axes = 1 if len(kernel) in (1, 3) else 2
-    single = len(kernel) == axes
-    if len(signal) < axes + (not single):
-        need = ("L", "H, W")[axes - 1] if single else ("C, L", "C, H, W")[axes - 1]
-        raise UsageError(
-            f"a signal of shape {tuple(signal)} with a kernel of shape "
-            f"{tuple(kernel)}. Give a signal (…, {need})."
-        )
-    if single and groups == 1:
-        return axes
-    if single or groups < 1 or kernel[0] % groups:
-        raise UsageError(
-            f"a kernel of shape {tuple(kernel)} does not fall into {groups} groups. Give "
-            "(O, C/groups, …) with O a multiple of groups."
-        )
-    channels, wanted = signal[-axes - 1], kernel[1] * groups
-    if channels_first:
-        wanted = kernel[0]
-    if channels != wanted:
-        raise UsageError(
-            f"the signal of shape {tuple(signal)} has {channels} channels; a kernel of shape "
-            f"{tuple(kernel)} in {groups} groups wants {wanted}."
-        )
-    return axes
-
-
-def _check_pads(sizes: Sequence[int], pads: Sequence[tuple[int, int]], mode: str) -> None:
-    if mode not in _PAD_MODES:
-        raise unknown("pad_mode", str(mode), _PAD_MODES)
-    for n, widths in zip(sizes, pads, strict=True):
-        limit = {"reflect": n - 1, "circular": n}.get(mode)
-        if limit is not None and max(widths) > limit:
-            raise UsageError(
-                f"{mode} padding of {max(widths)} needs more than the {n} pixels there are: at "
-                f'most {limit} fit. Use a smaller padding, or pad_mode="replicate" or "zeros".'
-            )
-
-
-def _prepare(
-    signal: Tensor, kernel: Tensor, bias: Tensor | None, axes: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """(N, C, …), (O, C/groups, …) and (O,), all of one device and dtype, as PyTorch wants them."""
-    dtype = _work_dtype(signal, kernel, bias)
-    if signal.dtype != dtype:
-        signal = signal.to(dtype)
-    if kernel.dtype != dtype or kernel.device != signal.device:
-        kernel = kernel.to(signal)
-    if kernel.ndim == axes:
-        kernel = kernel.reshape(1, 1, *kernel.shape)
-        signal = signal.reshape(-1, 1, *signal.shape[-axes:])
-    elif signal.ndim != axes + 2:
-        signal = signal.reshape(-1, *signal.shape[-axes - 1 :])
-    if bias is not None:
-        bias = bias.to(signal) if bias.ndim == 1 else bias.to(signal).reshape(-1)
-    return signal, kernel, bias
-
-
-def _finish(out: Tensor, signal: Tensor, kernel: Tensor, axes: int) -> Tensor:
-    """The leading axes of the signal again; integers out of integers."""
-    if not (signal.is_floating_point() or kernel.is_floating_point() or out.is_complex()):
-        out = out.long()
-    if kernel.ndim == axes:
-        return out.reshape(*signal.shape[:-axes], *out.shape[-axes:])
-    if signal.ndim == axes + 2:
-        return out
-    return out.reshape(*signal.shape[: -axes - 1], *out.shape[1:])
-
-
-def _work_dtype(signal: Tensor, kernel: Tensor, bias: Tensor | None) -> torch.dtype:
-    """What is computed in; integers in float64 as long as it holds their sums exactly."""
-    for tensor in (signal, kernel):
-        if tensor.is_floating_point() or tensor.is_complex():
-            return tensor.dtype
-    largest = signal.double().abs().max() if signal.numel() else 0
-    bound = largest * kernel.double().abs().sum() + (0 if bias is None else bias.abs().max())
-    return torch.float64 if bound < _EXACT else torch.int64
+    check_pads(signal.shape[-len(pads) :], pads, mode)
+    return F.pad(signal, *pad_words(pads, mode))

@@ -130,9 +130,8 @@ def next_commands(record: Mapping[str, Any]) -> str:
         ("Take it elsewhere: one ONNX file, no torch needed", f"boda export {quoted}"),
     ]
     epochs = finite(record.get("epochs"))
-    if epochs and record.get("task"):
-        source = shlex.quote(str(_data(record).get("root") or "DATA"))
-        more = f"boda fit {record['task']} {source} --resume {quoted} --epochs {int(epochs) * 2}"
+    if epochs:
+        more = f"boda fit --resume {quoted} --epochs {int(epochs) * 2}"
         steps.insert(1, ("Let it learn longer, from where it stopped", more))
     return heading("Next") + _steps(steps)
 

@@ -36,7 +36,7 @@ def learning(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) ->
         "Loss",
         [
             Line("training", _points(history, "train_loss"), "faint"),
-            Line("validation", _points(history, "val_loss")),
+            Line("validation", _val_loss(history)),
         ],
         lambda v: f"{v:.3g}",
         best,
@@ -183,9 +183,14 @@ def mistakes(evaluation: Mapping[str, Any], gallery: Sequence[Mapping[str, Any]]
 
 def _best_epoch(history: Sequence[Mapping[str, Any]], metric: str) -> float | None:
     if points := _points(history, metric):
-        return max(points, key=lambda p: p[1])[0]  # of equals the first, as the run keeps it
-    points = _points(history, "val_loss")
+        return max(points, key=lambda p: (p[1], p[0]))[0]  # of equals the last, as the run keeps it
+    points = _val_loss(history)
     return min(points, key=lambda p: p[1])[0] if points else None
+
+
+def _val_loss(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """The loss on val; a classifier's metric for it is the negative log-likelihood."""
+    return _points(history, "val_loss") or _points(history, "val_nll")
 
 
 def _points(history: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:

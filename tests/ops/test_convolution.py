@@ -184,6 +184,14 @@ def test_integers_are_exact_also_beyond_2_to_53(pad_mode):
     assert out.tolist() == [[55 * 255]]
 
 
+def test_lists_do_for_tuples_and_transposed_integers_are_exact():
+    x = torch.arange(30).reshape(5, 6)
+    k = torch.tensor([[1, 2, 3]])
+    lists = correlate(x, k, padding=[[0, 1], [2, 1]], stride=[1, 2])
+    assert lists.equal(correlate(x, k, padding=((0, 1), (2, 1)), stride=(1, 2)))
+    assert transposed(torch.tensor([2**61 + 1]), torch.tensor([1, 3]))[0] == 2**61 + 1
+
+
 def test_complex_signals():
     x = torch.complex(numbers(6), numbers(6, seed=1))
     assert np.allclose(convolve(x, numbers(3)), np.convolve(x, numbers(3), "valid"))
@@ -347,7 +355,7 @@ def test_the_receptive_field_is_where_the_gradient_is(stack):
 
 # --- what is refused ------------------------------------------------------------------------------
 
-X = torch.zeros(1, 2, 4, 4)
+X, K = torch.zeros(1, 2, 4, 4), torch.zeros(3, 3)
 
 
 @pytest.mark.parametrize(
@@ -364,6 +372,7 @@ X = torch.zeros(1, 2, 4, 4)
         (lambda: correlate(X, torch.zeros(3, 3), pad_mode="zero"), "Did you mean zeros"),
         (lambda: correlate(X, torch.zeros(3, 3), padding=-1), "from 0 up"),
         (lambda: correlate(X, torch.zeros(3, 3), padding=0.5), "from 0 up"),
+        (lambda: correlate(X.long(), K.long(), torch.tensor([0.5])), "integer bias"),
         (lambda: correlate(X, torch.zeros(3, 3), padding=((1, 1, 1), 1)), "(before, after)"),
         (lambda: correlate(X, torch.zeros(3, 3), padding=(1, 1, 1)), "2 axes"),
         (lambda: correlate(X, torch.zeros(3, 3), stride=0), "from 1 up"),

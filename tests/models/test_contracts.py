@@ -1,0 +1,113 @@
+"""What every registered network must do; a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from boda import models
+from boda.errors import UsageError
+
+EXACT = {  # published, or counted from the paper's table; see docs/ledger.json
+    "lenet5": 61_706,
+    "resnet20": 269_722,
+    "mlp": 1024 * 300 + 300 + 300 * 100 + 100 + 1010,
+}
+NAMES = models.names()
+
+
+@pytest.fixture(params=NAMES)
+def entry(request: pytest.FixtureRequest) -> models.Entry:
+    return models.entry(request.param)
+
+
+def at_smallest(entry: models.Entry) -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    net = models.create(entry.name, classes=7)
+    return net, torch.randn(2, entry.channels, entry.smallest, entry.smallest)
+
+
+def test_the_entry_is_complete(entry: models.Entry) -> None:
+    assert entry.name == entry.name.lower()
+    assert " " not in entry.name and "_" not in entry.name
+    assert entry.paper and entry.summary.endswith(".")
+    assert entry.smallest <= min(entry.size)
+
+
+@pytest.mark.parametrize("name", sorted(EXACT))
+def test_parameters_are_the_published_ones(name: str) -> None:
+    with torch.device("meta"):
+        net = models.create(name)
+    assert sum(p.numel() for p in net.parameters()) == EXACT[name]
+
+
+def test_forward_gives_one_logit_a_class(entry: models.Entry) -> None:
+    net, x = at_smallest(entry)
+    assert net(x).shape == (2, 7)
+    assert net.eval()(x[:1]).shape == (1, 7)
+
+
+def test_every_parameter_receives_a_gradient(entry: models.Entry) -> None:
+    net, x = at_smallest(entry)
+    net(x).square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_other_channels_and_the_paper_size(entry: models.Entry) -> None:
+    net = entry.build(classes=3, channels=4 - entry.channels).eval()
+    assert net(torch.zeros(1, 4 - entry.channels, *entry.size)).shape == (1, 3)
+
+
+def test_smaller_pictures_are_refused_with_the_fix(entry: models.Entry) -> None:
+    if entry.name == "mlp":
+        pytest.skip("takes one size only")
+    net, x = at_smallest(entry)
+    with pytest.raises(UsageError, match=f"--size {entry.smallest}"):
+        net(x[..., 1:, 1:])
+
+
+def test_bfloat16_agrees_with_float32(entry: models.Entry) -> None:
+    net, x = at_smallest(entry)
+    net.eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = net(x).float()
+    exact = net(x)
+    assert (rough - exact).abs().max() < 0.1 * exact.abs().max() + 0.05
+
+
+def test_eval_does_not_depend_on_the_batch(entry: models.Entry) -> None:
+    net, x = at_smallest(entry)
+    net.eval()
+    torch.testing.assert_close(net(x)[:1], net(x[:1]), atol=1e-5, rtol=1e-4)
+
+
+def test_an_unknown_name_is_told_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean resnet20"):
+        models.create("resnet-20")
+
+
+def test_larger_pictures_pass_through_lenet() -> None:
+    assert models.create("lenet5")(torch.zeros(1, 1, 48, 40)).shape == (1, 10)
+
+
+def test_a_residual_block_of_zeros_is_the_identity() -> None:
+    from boda.models.resnet import BasicBlock
+
+    block = BasicBlock(8, 8).eval()
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.rand(2, 8, 5, 5)
+    assert torch.equal(block(x), x)
+
+
+def test_the_shortcut_pads_with_zeros_on_both_sides() -> None:
+    from boda.models.resnet import BasicBlock
+
+    x = torch.arange(2 * 16.0).view(1, 2, 4, 4)
+    out = BasicBlock(2, 4, stride=2).shortcut(x)
+    assert out.shape == (1, 4, 2, 2)
+    assert torch.equal(out[:, 1:3], x[:, :, ::2, ::2])
+    assert out[:, 0].abs().sum() == out[:, 3].abs().sum() == 0

@@ -1,0 +1,248 @@
+"""The loop: exact, honest about time, and it stops where it should."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import boda
+from boda import engine
+from boda.errors import TrainingError, UsageError
+from boda.options import Plan
+from boda.progress import Progress
+from boda.runs import Run
+from boda.tasks.classify import Classifier
+
+QUIET = Progress(quiet=True)
+
+
+def fit(data: Path, out: Path, **options) -> Run:
+    return boda.fit("classify", data, out=out, batch=16, progress=QUIET, **{"epochs": 2, **options})
+
+
+def weights_of(run: Run | Path) -> bytes:
+    return ((run.path if isinstance(run, Run) else run) / "model.safetensors").read_bytes()
+
+
+def test_the_same_seed_gives_the_same_bytes(shapes: Path, tmp_path: Path) -> None:
+    first, second = (fit(shapes, tmp_path / name) for name in ("a", "b"))
+    third = fit(shapes, tmp_path / "c", seed=1)
+    assert weights_of(first) == weights_of(second) != weights_of(third)
+
+
+@pytest.mark.parametrize("extra", [[], ["--set", "ema=0.9", "--set", "accumulate=2"]])
+def test_killed_and_resumed_gives_the_same_bytes(
+    shapes: Path, tmp_path: Path, extra: list[str]
+) -> None:
+    """kill -9 in the middle of an epoch; the resumed run ends as one that was never stopped."""
+    command = [sys.executable, "-m", "boda", "fit", "classify", str(shapes), "--epochs", "8"]
+    command += ["--batch", "4", "--set", "save_seconds=0.05", *extra]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "--out", str(cut)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:  # in mid-epoch, at least one epoch done
+        state = read_state(cut)
+        if state and state["epoch"] >= 1 and state["batch"] > 0:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was not killed in time"
+    assert weights_of(cut) != weights_of(whole)
+    resume = [sys.executable, "-m", "boda", "fit", "--resume", str(cut)]
+    subprocess.run(resume, check=True, capture_output=True)
+    assert weights_of(cut) == weights_of(whole)
+    rows = [[row["val_accuracy"] for row in Run.open(p).history()] for p in (whole, cut)]
+    assert rows[0] == rows[1] and len(rows[0]) == 8
+
+
+def read_state(run: Path) -> dict | None:
+    try:
+        return torch.load(run / "state.pt", weights_only=True)["state"]
+    except (OSError, RuntimeError, EOFError):
+        return None
+
+
+def test_ctrl_c_saves_everything_and_exits_with_130(shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "boda", "fit", "classify", str(shapes), "--epochs", "5000"]
+    process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out / "state.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "what was done is saved" in told and "Traceback" not in told
+    assert Run.open(out).load_state()["state"]["step"] > 0
+
+
+def test_more_epochs_extend_the_schedule(shapes: Path, tmp_path: Path, capsys) -> None:
+    run = fit(shapes, tmp_path / "run", epochs=1)
+    run = boda.fit(resume=run.path, epochs=3, progress=Progress())
+    assert "extended from 1 epochs to 3 epochs" in capsys.readouterr().err
+    assert [row["epoch"] for row in run.history()] == [1, 2, 3]
+    assert run.record["epochs"] == 3
+
+
+def test_minutes_are_measured(shapes: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    run = fit(shapes, tmp_path / "run", epochs=None, minutes=0.05)
+    assert 2.5 < time.monotonic() - began < 6
+    rows = run.history()
+    assert rows[-1]["steps"] > 10
+    assert rows[-1]["rate"] < 0.05 * max(row["rate"] for row in rows), "the rate follows the clock"
+
+
+def test_changed_data_cannot_be_resumed(tmp_path: Path) -> None:
+    from tests.conftest import write_shapes
+
+    data = tmp_path / "data"
+    write_shapes(data / "train", 10, seed=1)
+    write_shapes(data / "test", 5, seed=2)
+    run = fit(data, tmp_path / "run", epochs=1)
+    write_shapes(data / "train", 10, seed=3)
+    with pytest.raises(boda.errors.DataError, match="the data has changed"):
+        boda.fit(resume=run.path, epochs=2, progress=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_forward_runs_in_the_precision_asked_for(
+    shapes: Path, tmp_path: Path, monkeypatch, precision: str, dtype: torch.dtype
+) -> None:
+    seen = set()
+    forward = torch.nn.Conv2d.forward
+
+    def spy(self, x):
+        out = forward(self, x)
+        if self.training:
+            seen.add(out.dtype)
+        return out
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", spy)
+    fit(shapes, tmp_path / "run", epochs=1, precision=precision)
+    assert seen == {dtype}
+
+
+def test_a_loss_that_is_not_finite_names_the_files(shapes: Path, tmp_path: Path, monkeypatch) -> None:
+    forward = Classifier.forward
+
+    def broken(self, batch, turn=0):
+        return {name: loss * math.nan for name, loss in forward(self, batch, turn).items()}
+
+    monkeypatch.setattr(Classifier, "forward", broken)
+    with pytest.raises(TrainingError, match=r"not finite in epoch 1, step 1: loss = nan.*\.png"):
+        fit(shapes, tmp_path / "run")
+
+
+def test_out_of_memory_names_the_batch_that_fits(shapes: Path, tmp_path: Path, monkeypatch) -> None:
+    forward = Classifier.forward
+
+    def hungry(self, batch, turn=0):
+        if self.training and len(batch.labels) > 5:
+            raise torch.OutOfMemoryError
+        return forward(self, batch, turn)
+
+    monkeypatch.setattr(Classifier, "forward", hungry)
+    with pytest.raises(TrainingError, match="Use --batch 4, with --set accumulate=4"):
+        fit(shapes, tmp_path / "run")
+
+
+def test_accumulation_equals_a_larger_batch(shapes: Path, tmp_path: Path) -> None:
+    """Four batches of 8 make the step of one of 32, up to rounding; 96 pictures, so that no rest is smaller."""
+    from tests.conftest import write_shapes
+
+    data = tmp_path / "data"
+    write_shapes(data / "train", 32, seed=1)
+    kept = []
+    for name, batch, accumulate in (("one", 32, 1), ("four", 8, 4)):
+        run = boda.fit(
+            "classify", data, out=tmp_path / name, epochs=2, batch=batch, precision="32", val="none",
+            settings={"accumulate": str(accumulate), "optimizer": "sgd"}, augment="none", progress=QUIET,
+        )
+        kept.append(run.load_state()["model"])
+    for name, tensor in kept[0].items():
+        torch.testing.assert_close(tensor, kept[1][name], atol=1e-5, rtol=1e-3)
+
+
+def test_early_stopping(shapes: Path, tmp_path: Path) -> None:
+    run = fit(shapes, tmp_path / "run", epochs=60, settings={"patience": "3", "rate": "0.000001"})
+    assert len(run.history()) < 60
+    assert run.record["finished"]
+
+
+def test_averaged_weights_are_the_ones_kept(shapes: Path, tmp_path: Path) -> None:
+    run = fit(shapes, tmp_path / "run", settings={"ema": "0.99"})
+    raw = run.load_state()["model"]
+    kept = boda.models.weights.read_state(run.path / "model.safetensors")
+    assert not torch.equal(raw["net.c1.weight"], kept["c1.weight"])
+
+
+def test_without_validation_the_last_weights_are_kept(shapes: Path, tmp_path: Path) -> None:
+    run = fit(shapes, tmp_path / "run", val="none")
+    assert "val" not in run.record["split"]["counts"]
+    assert "val_accuracy" not in run.history()[0]
+    kept = boda.models.weights.read_state(run.path / "model.safetensors")
+    assert torch.equal(run.load_state()["model"]["net.c1.weight"], kept["c1.weight"])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "constant"])
+def test_schedules_rise_and_stay_within_the_peak(schedule: str) -> None:
+    plan = Plan(schedule=schedule)
+    values = [plan.factor(i / 1000) for i in range(1001)]
+    assert values[0] == 0 and max(values) == pytest.approx(1, abs=1e-3)
+    assert values[-1] == pytest.approx(0 if schedule != "constant" else 1, abs=1e-9)
+    peak = values.index(max(values))
+    assert values[:peak] == sorted(values[:peak])
+    assert values[peak:] == sorted(values[peak:], reverse=True)
+
+
+def test_cosine_is_the_formula() -> None:
+    assert Plan(warmup=0.0).factor(0.5) == pytest.approx((1 + math.cos(math.pi / 2)) / 2)
+
+
+@pytest.mark.parametrize("bad", [{"batch": 0}, {"rate": -1.0}, {"epochs": 0}, {"rate": math.nan}])
+def test_impossible_plans_are_refused(bad: dict) -> None:
+    with pytest.raises(UsageError, match="must be more than 0"):
+        Plan(**bad)
+
+
+def test_precision_and_device_are_chosen() -> None:
+    assert engine.choose_precision("32", "cpu") == "32"
+    expected = "bf16" if engine.processor_has_bfloat16() else "32"
+    assert engine.choose_precision("auto", "cpu") == expected
+    with pytest.raises(UsageError, match="precision is auto"):
+        engine.choose_precision("fp8", "cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="device 'cuda' is not here"):
+            engine.choose_device("cuda")
+
+
+def test_two_processes_learn_too(shapes: Path, tmp_path: Path) -> None:
+    """Fabric starts the second process by the same command; both share their gradients."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "boda", "fit", "classify", str(shapes), "--epochs", "4", "--json"]
+    command += ["--batch", "8", "--devices", "2", "--device", "cpu", "--out", str(out)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    assert json.loads(done.stdout)["epochs"] == 4
+    run = Run.open(out)
+    assert run.record["processes"] == 2
+    assert run.history()[-1]["steps"] == 4 * math.ceil(math.ceil(114 / 2) / 8)
+
+
+def test_an_adversary_does_not_touch_the_other() -> None:
+    left, right = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    optimizers = [torch.optim.SGD(m.parameters(), 0.1) for m in (left, right)]
+    engine._only_requires_grad(optimizers[0], optimizers)
+    assert left.weight.requires_grad and not right.weight.requires_grad
