@@ -73,10 +73,16 @@ def fit(
     chosen = FitOptions.of(options)
     progress = progress or Progress()
     if resume is not None:
-        surplus = [n for n, v in options.items() if n not in ("epochs", "minutes") and v != getattr(FitOptions(), n)]
+        surplus = [
+            n
+            for n, v in options.items()
+            if n not in ("epochs", "minutes") and v != getattr(FitOptions(), n)
+        ]
         if surplus or settings:
             names = ", ".join([*surplus, *(settings or {})])
-            raise UsageError(f"a resumed run keeps its settings; only epochs or minutes can grow, not {names}.")
+            raise UsageError(
+                f"a resumed run keeps its settings; only epochs or minutes can grow, not {names}."
+            )
         return fitting.resume(resume, data, chosen.epochs, chosen.minutes, progress)
     if task is None or data is None:
         raise UsageError("a fit needs a task and data, for example: boda fit classify pictures/")
@@ -103,11 +109,16 @@ def predictor(name: str | Path, weights: str | Path | None = None) -> Predictor:
         return runtime.load(path)
     from boda.trained import Trained
 
-    return _trained(name, weights).predictor() if weights else Trained.of_run(_run(name)).predictor()
+    return (
+        _trained(name, weights).predictor() if weights else Trained.of_run(_run(name)).predictor()
+    )
 
 
 def predict(
-    name: str | Path, pictures: Iterable[Picture], weights: str | Path | None = None, batch: int = 32
+    name: str | Path,
+    pictures: Iterable[Picture],
+    weights: str | Path | None = None,
+    batch: int = 32,
 ) -> list[Prediction]:
     """Predictions for pictures: paths, folders or arrays.
 
@@ -217,7 +228,9 @@ def _run(name: str | Path) -> Run:
     from boda.runs import Run
 
     if not Path(name).exists() and str(name) in models.names():
-        raise UsageError(f"{name} is a network without weights. Name a run, or give --weights FILE.")
+        raise UsageError(
+            f"{name} is a network without weights. Name a run, or give --weights FILE."
+        )
     return Run.open(name)
 
 

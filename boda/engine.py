@@ -62,8 +62,12 @@ def processor_has_bfloat16() -> bool:
 
 
 def choose_device(name: str) -> str:
-    """"auto" → the best there is; a device that is not there is a ``UsageError``."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    """ "auto" → the best there is; a device that is not there is a ``UsageError``."""
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if name == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if there[device])
     if not there.get(name, False):
@@ -72,7 +76,7 @@ def choose_device(name: str) -> str:
 
 
 def choose_precision(name: str, device: str) -> str:
-    """"auto" → bf16 where the hardware computes in it, else 32."""
+    """ "auto" → bf16 where the hardware computes in it, else 32."""
     if name not in ("auto", "32", "bf16", "16"):
         raise UsageError(f"precision is auto, 32, bf16 or 16, not '{name}'.")
     if name != "auto":
@@ -149,7 +153,9 @@ class Engine:
         if self.plan.minutes is not None:
             return min(1.0, self.elapsed / max(1e-9, 60 * self.plan.minutes - self.reserve))
         assert self.plan.epochs is not None
-        whole = self.state.step - self.state.batch % self.plan.accumulate  # parts of a step do not count
+        whole = (
+            self.state.step - self.state.batch % self.plan.accumulate
+        )  # parts of a step do not count
         return min(1.0, whole / (self.plan.epochs * self.per_epoch))
 
     def _finished(self) -> bool:
@@ -234,7 +240,9 @@ class Engine:
             "epoch": state.epoch + 1,
             "train_loss": state.loss_sum / max(1, state.pictures),
             "rate": self.plan.rate * self.plan.factor(self.done()),
-            "images_per_second": self.fabric.world_size * state.pictures / max(1e-9, state.epoch_seconds),
+            "images_per_second": self.fabric.world_size
+            * state.pictures
+            / max(1e-9, state.epoch_seconds),
         }
         state.epoch, state.batch, state.loss_sum, state.pictures = state.epoch + 1, 0, 0.0, 0
         state.epoch_seconds = 0.0

@@ -26,6 +26,7 @@ from boda.data.loading import Loaded, load
 from boda.data.prepare import Preparation
 from boda.data.split import arrange, labels_of
 from boda.data.survey import survey
+from boda.data.transforms import policies
 from boda.engine import Engine, choose_precision, launch
 from boda.errors import DataError, UsageError
 from boda.evaluating import evaluate
@@ -111,6 +112,7 @@ def fit(
         method = build(record)
     if options.weights:
         _start_from(method, options.weights, record, progress)
+    _try(method, preparation)
     run = Run.create(folder, record) if fabric.is_global_zero else Run(folder, record)
     _announce(run, loaded, defaults, progress)
     return _go(run, method, loaded, Engine(run, fabric, plan, progress, began), progress)
@@ -193,6 +195,7 @@ def _settle(
     same = ("precision", "device", "devices", "nodes", "seed")
     values |= {name: getattr(options, name) for name in same}
     plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)} | plan_set)
+    policies[plan.augment]  # an unknown one is refused here
     config = {n: v for n, v in values.items() if n in _fields(kind.Config)} | config_set
     return plan, dataclasses.asdict(kind.Config(**config))
 
@@ -208,7 +211,9 @@ def _splits(dataset: Dataset, val: str | None, seed: int) -> tuple[Dataset, dict
     assert val is not None
     arranged, record = arrange(dataset, seed, val=False)
     other = by_name(readers.read(val, task=dataset.task), dataset.classes)
-    samples = next(other.splits[name] for name in ("val", "test", "all", "train") if name in other.splits)
+    samples = next(
+        other.splits[name] for name in ("val", "test", "all", "train") if name in other.splits
+    )
     splits = {**arranged.splits, "val": samples}
     record = {"rule": f"validated on {val}", "counts": {n: len(s) for n, s in splits.items()}}
     problems = dataset.problems + other.problems
@@ -238,6 +243,13 @@ def _balanced(loaded: Loaded) -> tuple[float, ...]:
     counts = np.bincount(labels, minlength=len(loaded.dataset.classes)).clip(1)
     weights_ = counts.sum() / (len(counts) * counts)
     return tuple(round(float(weight), 6) for weight in weights_)
+
+
+def _try(method: Method, preparation: Preparation) -> None:
+    """One empty picture through the network: a size it cannot take is refused before anything is written."""
+    shape = (1, preparation.channels, preparation.height, preparation.width)
+    with torch.inference_mode():
+        method.eval().output(torch.zeros(shape, dtype=torch.uint8))
 
 
 def _start_from(method: Method, source: str, record: dict[str, Any], progress: Progress) -> None:

@@ -74,7 +74,9 @@ class FitOptions:
     batch: int | None = option(None, "pictures a step")
     lr: float | None = option(None, "peak learning rate")
     size: str | None = option(None, "of the network's input: N or HxW")
-    balance: bool = option(False, "weigh the loss so that rare classes count as much as common ones")
+    balance: bool = option(
+        False, "weigh the loss so that rare classes count as much as common ones"
+    )
     precision: str = option("auto", "auto, 32, bf16 or 16")
     device: str = option("auto", "auto, cpu, cuda or mps")
     devices: int = option(1, "processes on this machine")
@@ -97,7 +99,7 @@ class FitOptions:
 
 
 def parse_size(text: str | int) -> tuple[int, int]:
-    """"224" or "192x256" → (H, W)."""
+    """ "224" or "192x256" → (H, W)."""
     parts = str(text).lower().split("x")
     if not 1 <= len(parts) <= 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UsageError(f"--size is N or HxW, for example 224 or 192x256, not '{text}'.")

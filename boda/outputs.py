@@ -18,9 +18,7 @@ readers: Registry = Registry("task")
 
 
 @readers.register("classify")
-def classify(
-    scores: np.ndarray, classes: Sequence[str], picture: Image, source: str
-) -> Prediction:
+def classify(scores: np.ndarray, classes: Sequence[str], picture: Image, source: str) -> Prediction:
     """The best classes, best first; of equal scores the lower class index.
 
     Args:

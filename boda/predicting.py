@@ -84,7 +84,9 @@ def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.is_file() and is_picture_name(p.name))
             if not inside:
-                raise DataError("there is no picture in this folder", file=path, fix="Name another.")
+                raise DataError(
+                    "there is no picture in this folder", file=path, fix="Name another."
+                )
             found += inside
         elif path.exists():
             found.append(path)
@@ -106,7 +108,12 @@ def _read(picture: Picture, number: int) -> tuple[Image, str]:
 
 def _as_rgb(array: np.ndarray) -> Image:
     shape = array.shape
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.ndim == 3 and shape[2] not in (1, 3):
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or array.ndim == 3
+        and shape[2] not in (1, 3)
+    ):
         raise DataError(
             f"an array of {array.dtype} with shape {shape} is no picture",
             file="array",

@@ -58,7 +58,11 @@ class Progress:
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[text]}"))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
         with Bar(*columns, console=Console(file=self.stream), transient=True) as bar:
             self._bar, self._task = bar, bar.add_task(what, total=1.0, text="")
             try:
@@ -71,7 +75,14 @@ class Progress:
         self._show(done / max(1, total), f"{done:,}/{total:,}", plain=False)
 
     def fitting(
-        self, *, done: float, epoch: int, epochs: int | None, loss: float, speed: float, remaining: float
+        self,
+        *,
+        done: float,
+        epoch: int,
+        epochs: int | None,
+        loss: float,
+        speed: float,
+        remaining: float,
     ) -> None:
         """How a fit stands: share done, loss of this epoch, pictures a second, seconds remaining."""
         of = f"/{epochs}" if epochs else ""

@@ -25,7 +25,9 @@ def load(path: str | Path) -> Predictor:
     try:
         import onnxruntime
     except ImportError:
-        raise UsageError('running .onnx files needs ONNX Runtime: pip install "boda[export]"') from None
+        raise UsageError(
+            'running .onnx files needs ONNX Runtime: pip install "boda[export]"'
+        ) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # its warnings are about its own optimizations
     try:

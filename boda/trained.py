@@ -56,14 +56,18 @@ class Trained:
         net = entry.build(classes=entry.classes, channels=entry.channels)
         layout, new = weights.load(net, file)
         if new:
-            raise UsageError(f"{file} is for another number of classes than {model}'s {entry.classes}.")
+            raise UsageError(
+                f"{file} is for another number of classes than {model}'s {entry.classes}."
+            )
         preparation = Preparation(*entry.size, channels=entry.channels, **_middle(entry.channels))
         preparation = weights.with_layout(preparation, layout)
         kind = tasks.method(entry.method)
         names = list(classes) if classes else [str(number) for number in range(entry.classes)]
         if len(names) != entry.classes:
             raise UsageError(f"{model} has {entry.classes} classes, the data has {len(names)}.")
-        return cls(entry.task, model, names, preparation, kind(net, preparation, kind.Config()).eval())
+        return cls(
+            entry.task, model, names, preparation, kind(net, preparation, kind.Config()).eval()
+        )
 
     def predictor(self) -> Predictor:
         """For pictures from outside."""

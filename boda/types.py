@@ -63,7 +63,9 @@ class Sample:
         """The picture, (H, W, 3) uint8 RGB; read from ``source`` when first asked for, then kept."""
         if self._image is None:
             if self.read is None:
-                raise ValueError(f"{self.source}: the sample has neither a picture nor a way to read one")
+                raise ValueError(
+                    f"{self.source}: the sample has neither a picture nor a way to read one"
+                )
             self._image = self.read()
         return self._image
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers run the tests; before torch is imported
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # several workers run the tests; before torch is imported
 
 import numpy as np
 import pytest

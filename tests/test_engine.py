@@ -115,9 +115,7 @@ def test_changed_data_cannot_be_resumed(tmp_path: Path) -> None:
         boda.fit(resume=run.path, epochs=2, progress=QUIET)
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype"), [("32", torch.float32), ("bf16", torch.bfloat16)]
-)
+@pytest.mark.parametrize(("precision", "dtype"), [("32", torch.float32), ("bf16", torch.bfloat16)])
 def test_forward_runs_in_the_precision_asked_for(
     shapes: Path, tmp_path: Path, monkeypatch, precision: str, dtype: torch.dtype
 ) -> None:
@@ -135,7 +133,9 @@ def test_forward_runs_in_the_precision_asked_for(
     assert seen == {dtype}
 
 
-def test_a_loss_that_is_not_finite_names_the_files(shapes: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_loss_that_is_not_finite_names_the_files(
+    shapes: Path, tmp_path: Path, monkeypatch
+) -> None:
     forward = Classifier.forward
 
     def broken(self, batch, turn=0):
@@ -168,8 +168,16 @@ def test_accumulation_equals_a_larger_batch(shapes: Path, tmp_path: Path) -> Non
     kept = []
     for name, batch, accumulate in (("one", 32, 1), ("four", 8, 4)):
         run = boda.fit(
-            "classify", data, out=tmp_path / name, epochs=2, batch=batch, precision="32", val="none",
-            settings={"accumulate": str(accumulate), "optimizer": "sgd"}, augment="none", progress=QUIET,
+            "classify",
+            data,
+            out=tmp_path / name,
+            epochs=2,
+            batch=batch,
+            precision="32",
+            val="none",
+            settings={"accumulate": str(accumulate), "optimizer": "sgd"},
+            augment="none",
+            progress=QUIET,
         )
         kept.append(run.load_state()["model"])
     for name, tensor in kept[0].items():
@@ -232,7 +240,17 @@ def test_precision_and_device_are_chosen() -> None:
 def test_two_processes_learn_too(shapes: Path, tmp_path: Path) -> None:
     """Fabric starts the second process by the same command; both share their gradients."""
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "boda", "fit", "classify", str(shapes), "--epochs", "4", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "boda",
+        "fit",
+        "classify",
+        str(shapes),
+        "--epochs",
+        "4",
+        "--json",
+    ]
     command += ["--batch", "8", "--devices", "2", "--device", "cpu", "--out", str(out)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
     assert json.loads(done.stdout)["epochs"] == 4

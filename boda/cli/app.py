@@ -38,7 +38,9 @@ def emit(result: Any) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="where to write the digits and the run")] = Path("boda-demo"),
+    out: Annotated[Path, typer.Option(help="where to write the digits and the run")] = Path(
+        "boda-demo"
+    ),
     as_json: Json = False,
 ) -> None:
     """The whole loop on real handwritten digits, in well under a minute.
@@ -92,7 +94,13 @@ def fit(
     progress = Progress()
     try:
         run = api.fit(
-            task, data, out=out, resume=resume, settings=_pairs(settings), progress=progress, **chosen
+            task,
+            data,
+            out=out,
+            resume=resume,
+            settings=_pairs(settings),
+            progress=progress,
+            **chosen,
         )
     except KeyboardInterrupt:  # else typer would say "Aborted!"
         raise Interrupted("interrupted; what was done is saved, --resume goes on with it") from None
@@ -102,9 +110,15 @@ def fit(
 
 @app.command()
 def evaluate(
-    name: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="a run folder, or a model with --weights")],
-    data: Annotated[Optional[str], typer.Argument(help="labelled pictures; the run's own if left away")] = None,
-    split: Annotated[Optional[str], typer.Option(help="train, val or test; test where there is one")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="RUN|MODEL", help="a run folder, or a model with --weights")
+    ],
+    data: Annotated[
+        Optional[str], typer.Argument(help="labelled pictures; the run's own if left away")
+    ] = None,
+    split: Annotated[
+        Optional[str], typer.Option(help="train, val or test; test where there is one")
+    ] = None,
     weights: Weights = None,
     format: Format = None,  # noqa: A002
     as_json: Json = False,
@@ -123,7 +137,9 @@ def evaluate(
 def predict(
     name: Annotated[str, typer.Argument(metavar="RUN|MODEL|FILE.onnx", help="what predicts")],
     inputs: Annotated[list[str], typer.Argument(help="pictures and folders of pictures")],
-    out: Annotated[Optional[Path], typer.Option(help="folder for the pictures with predictions drawn")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="folder for the pictures with predictions drawn")
+    ] = None,
     batch: Annotated[int, typer.Option(help="pictures at a time")] = 32,
     weights: Weights = None,
     as_json: Json = False,
@@ -149,7 +165,9 @@ def predict(
 @app.command()
 def export(
     run: Annotated[str, typer.Argument(help="a run folder")],
-    out: Annotated[Optional[Path], typer.Option(help="the file; RUN/model.onnx if left away")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="the file; RUN/model.onnx if left away")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a run as one ONNX file, with its preparation and classes inside, verified before it is kept.
@@ -163,7 +181,8 @@ def export(
 
 @app.command()
 def compare(
-    runs: Annotated[list[str], typer.Argument(help="two run folders or more")], as_json: Json = False
+    runs: Annotated[list[str], typer.Argument(help="two run folders or more")],
+    as_json: Json = False,
 ) -> None:
     """Runs side by side: metrics, minutes, and the settings that differ.
 
@@ -190,7 +209,9 @@ def models(
     Example: boda models --task classify
     """
     result = api.models(task)
-    emit(result) if as_json else show.table(result, ("name", "task", "input", "parameters", "summary"))
+    emit(result) if as_json else show.table(
+        result, ("name", "task", "input", "parameters", "summary")
+    )
 
 
 def _pairs(settings: list[str] | None) -> dict[str, str]:
@@ -221,9 +242,14 @@ def _with_options(command: Callable[..., None], kind: type) -> Callable[..., Non
         Optional[list[str]], typer.Option("--set", help="field=value of the plan or the method")
     ]
     listed["as_json"] = Json
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)} | {"as_json": False}
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)} | {
+        "as_json": False
+    }
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(n, word, default=defaults.get(n), annotation=a) for n, a in listed.items()]
+        [
+            inspect.Parameter(n, word, default=defaults.get(n), annotation=a)
+            for n, a in listed.items()
+        ]
     )
     command.__annotations__ = listed
     return command

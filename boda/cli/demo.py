@@ -23,7 +23,9 @@ def demo(out: Path, progress: Progress) -> dict[str, Any]:
     """Write the digits as folders of pictures, fit LeNet-5, measure it on a third it never saw, show some."""
     folder, run_folder = out / "digits", out / "run"
     if run_folder.exists() and any(run_folder.iterdir()):
-        raise UsageError(f"{run_folder} is not empty. Delete {out}, or name another folder with --out.")
+        raise UsageError(
+            f"{run_folder} is not empty. Delete {out}, or name another folder with --out."
+        )
     tests = write_digits(folder)
     progress.say(f"{folder}: real handwritten digits as pictures, a folder for each")
     run = api.fit("classify", folder, out=run_folder, progress=progress)
@@ -33,7 +35,9 @@ def demo(out: Path, progress: Progress) -> dict[str, Any]:
     for path, prediction in zip(shown, api.predict(run.path, shown), strict=True):
         assert prediction.names is not None and prediction.scores is not None
         said = prediction.names[0]
-        captions.append(Caption(f"{said}  {100 * prediction.scores[0]:.0f} %", said == path.parent.name))
+        captions.append(
+            Caption(f"{said}  {100 * prediction.scores[0]:.0f} %", said == path.parent.name)
+        )
     sheet = out / "predictions.png"
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in shown]
     Image.fromarray(contact_sheet(pictures, captions)).save(sheet)
@@ -62,7 +66,9 @@ def write_digits(folder: Path) -> list[Path]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    scans = (digits.images * (255 / 16)).round().astype(np.uint8)  # (1797, 8, 8), 0..16 in the source
+    scans = (
+        (digits.images * (255 / 16)).round().astype(np.uint8)
+    )  # (1797, 8, 8), 0..16 in the source
     tests = []
     for number, (scan, label) in enumerate(zip(scans, digits.target, strict=True)):
         split = "test" if number % 3 == 2 else "train"

@@ -42,7 +42,9 @@ def check(report: CheckReport) -> None:
     data = report.to_dict()
     splits = ", ".join(f"{count:,} {name}" for name, count in data["splits"].items())
     print(f"{report.dataset.root}: {data['format']}, for {data['task']}")
-    print(f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} classes: {_few(data['classes'])}")
+    print(
+        f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} classes: {_few(data['classes'])}"
+    )
     if report.sizes:
         (low_h, low_w), (mid_h, mid_w), (high_h, high_w) = (
             report.sizes[name] for name in ("min", "median", "max")
@@ -72,10 +74,15 @@ def fitted(run: Run) -> None:
 
 def evaluated(result: dict[str, Any]) -> None:
     """Figures, then the classes."""
-    print(f"{result['model']} on {result['samples']:,} pictures ({result['split']}) of {result['data']}")
+    print(
+        f"{result['model']} on {result['samples']:,} pictures ({result['split']}) of {result['data']}"
+    )
     figures(result["metrics"])
     classes = result.get("per_class", {})
-    table([{"class": n, **row} for n, row in classes.items()], ("class", "precision", "recall", "f1", "support"))
+    table(
+        [{"class": n, **row} for n, row in classes.items()],
+        ("class", "precision", "recall", "f1", "support"),
+    )
 
 
 def figures(metrics: dict[str, float]) -> None:
@@ -113,12 +120,16 @@ def compared(result: dict[str, Any]) -> None:
         ("minutes", result["minutes"]),
         *result["settings"].items(),
     ]
-    table([{"": name, **dict(zip(runs, values, strict=True))} for name, values in lines], ("", *runs))
+    table(
+        [{"": name, **dict(zip(runs, values, strict=True))} for name, values in lines], ("", *runs)
+    )
 
 
 def demo(result: dict[str, Any]) -> None:
     """The demo's story."""
-    print(f"\naccuracy on the {result['samples']} digits it never saw: {100 * result['accuracy']:.2f} %")
+    print(
+        f"\naccuracy on the {result['samples']} digits it never saw: {100 * result['accuracy']:.2f} %"
+    )
     print(f"pictures  {result['sheet']}\nreport    {result['report']}\n")
     following(*result["next"])
 

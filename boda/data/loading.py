@@ -64,8 +64,12 @@ def load(
         report = check(dataset, progress=progress.advance, visit=keep if cache else None)
     if report.errors and not drop:
         many = len(report.errors)
-        fix = f"{many} errors. Mend them, or leave these records out with --drop." if many > 1 else ""
-        raise DataError(problems=report.errors, summary=fix or "Mend it, or leave it out with --drop.")
+        fix = (
+            f"{many} errors. Mend them, or leave these records out with --drop." if many > 1 else ""
+        )
+        raise DataError(
+            problems=report.errors, summary=fix or "Mend it, or leave it out with --drop."
+        )
     whole = dataset.splits
     dataset, dropped = report.drop(dataset)
     pictures = {}

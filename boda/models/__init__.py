@@ -67,9 +67,7 @@ def register(
     """Enter the decorated builder; see `Entry` for the fields."""
 
     def enter(build: Build) -> Build:
-        entry = Entry(
-            name, build, task, method, (size, size), smallest, channels, classes, paper
-        )
+        entry = Entry(name, build, task, method, (size, size), smallest, channels, classes, paper)
         _models.add(name, entry)
         return build
 

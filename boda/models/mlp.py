@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from boda.errors import UsageError
 from boda.models import register
 
 
@@ -24,7 +25,15 @@ class MLP(nn.Module):
             nn.Linear(100, classes),
         )
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, channels, 32, 32) → (N, classes)
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, channels, side, side) → (N, classes)
+        if x.shape[-2:] != (self.side, self.side):
+            height, width = x.shape[-2:]
+            raise UsageError(
+                f"mlp has a weight for every pixel of {self.side}×{self.side}: it cannot take {height}×{width}. "
+                f"Use --size {self.side}."
+            )
         return self.layers(x)
 
 

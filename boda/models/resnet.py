@@ -82,7 +82,9 @@ class CifarResNet(nn.Module):
 
 def _stage(channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
     first = BasicBlock(channels, out_channels, stride)
-    return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1)))
+    return nn.Sequential(
+        first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1))
+    )
 
 
 @register("resnet20", size=32, smallest=8, paper=PAPER)

@@ -5,7 +5,6 @@ A layout is a row of a table: how the other names its tensors, and how its netwo
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
 import zipfile
@@ -43,7 +42,9 @@ class Layout:
 
 LAYOUTS = (
     # akamaster/pytorch_resnet_cifar10: the CIFAR networks of arXiv 1512.03385, their dense layer called "linear".
-    Layout("cifar-resnet", r"linear\.weight", ((r"^linear\.", "fc."),), IMAGENET_MEAN, IMAGENET_STD),
+    Layout(
+        "cifar-resnet", r"linear\.weight", ((r"^linear\.", "fc."),), IMAGENET_MEAN, IMAGENET_STD
+    ),
 )
 BODA = Layout("boda", "")
 
@@ -61,7 +62,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         found = _read(file)
     except DataError:
         raise
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+    except Exception as error:  # a damaged file makes the unpickler raise whatever it stumbles over
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise DataError(
             f"the weights cannot be read ({reason})",
@@ -88,7 +89,9 @@ def _read(file: Path) -> dict[str, Any]:
             return load_file(file)
         except SafetensorError as error:
             raise ValueError(str(error)) from None
-    if zipfile.is_zipfile(file) and any(n.endswith(".npy") for n in zipfile.ZipFile(file).namelist()):
+    if zipfile.is_zipfile(file) and any(
+        n.endswith(".npy") for n in zipfile.ZipFile(file).namelist()
+    ):
         arrays = np.load(file, allow_pickle=False)
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     with warnings.catch_warnings():
@@ -115,17 +118,27 @@ def load(net: nn.Module, path: str | Path) -> tuple[Layout, list[str]]:
     for pattern, ours in layout.renames:
         tensors = {re.sub(pattern, ours, name): tensor for name, tensor in tensors.items()}
     own = net.state_dict()
-    head = [k for k in own if k.startswith(_head(own)) and k in tensors and own[k].shape != tensors[k].shape]
+    head = [
+        k
+        for k in own
+        if k.startswith(_head(own)) and k in tensors and own[k].shape != tensors[k].shape
+    ]
     for name in head:
         tensors[name] = own[name]
     missing, surplus = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     other = [k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape]
     if missing or surplus or other:
-        parts = [("lacks", missing), ("has beside it", surplus), ("has in another shape", sorted(other))]
+        parts = [
+            ("lacks", missing),
+            ("has beside it", surplus),
+            ("has in another shape", sorted(other)),
+        ]
         why = "; ".join(f"it {word} {', '.join(names[:3])}" for word, names in parts if names)
         raise DataError(
-            f"the weights are of another network: {why}", file=path, fix="Name the --model they belong to."
+            f"the weights are of another network: {why}",
+            file=path,
+            fix="Name the --model they belong to.",
         )
     net.load_state_dict(tensors, strict=False)
     return layout, head

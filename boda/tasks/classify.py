@@ -15,9 +15,11 @@ from boda import models
 from boda.data.dataset import Batch
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
+from boda.errors import UsageError, unknown
 from boda.metrics.classification import Classification
 from boda.tasks.base import Default, Method, Task, methods, tasks
 
+OPTIMIZERS = ("sgd", "adamw")
 SMALL = 40  # pixels; larger pictures want a network that strides
 
 
@@ -25,12 +27,20 @@ SMALL = 40  # pixels; larger pictures want a network that strides
 class Config:
     """Settings of ``classifier``."""
 
-    optimizer: str = field(default="sgd", metadata={"help": "sgd (Nesterov, momentum 0.9) or adamw"})
+    optimizer: str = field(
+        default="sgd", metadata={"help": "sgd (Nesterov, momentum 0.9) or adamw"}
+    )
     weight_decay: float = field(default=5e-4, metadata={"help": "not on norms and biases"})
     label_smoothing: float = field(default=0.0, metadata={"help": "0 to 1, Szegedy 2015"})
     class_weights: tuple[float, ...] = field(
         default=(), metadata={"help": "of the loss, one a class; --balance sets them"}
     )
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"label_smoothing is {self.label_smoothing}; it is from 0 to below 1.")
 
 
 @methods.register("classifier")
@@ -64,7 +74,10 @@ class Classifier(Method):
         """SGD or AdamW; what is one-dimensional (norms, biases) is not decayed."""
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {
+                "params": [p for p in parameters if p.ndim > 1],
+                "weight_decay": self.config.weight_decay,
+            },
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         if self.config.optimizer == "adamw":
@@ -135,7 +148,9 @@ def _recipe(model: str, survey: Survey) -> dict[str, Default]:
     epochs = int(min(60, max(10, 300_000 / max(1, survey.samples))))
     return {
         **{name: Default(value, reason) for name, value in recipe.items()},
-        "epochs": Default(epochs, f"{survey.samples} pictures: about 300,000 looks, 10 to 60 epochs"),
+        "epochs": Default(
+            epochs, f"{survey.samples} pictures: about 300,000 looks, 10 to 60 epochs"
+        ),
     }
 
 
@@ -143,5 +158,7 @@ def _augmentation(survey: Survey) -> Default:
     if max(survey.height, survey.width) > SMALL:
         return Default("photos", "photographs: mirrored, zoomed, shifted, lit otherwise")
     if survey.gray:
-        return Default("digits", "small gray pictures may be writing: moved a little, never mirrored")
+        return Default(
+            "digits", "small gray pictures may be writing: moved a little, never mirrored"
+        )
     return Default("light", "small colour pictures: mirrored and shifted, as for CIFAR")

@@ -62,8 +62,6 @@ def test_other_channels_and_the_paper_size(entry: models.Entry) -> None:
 
 
 def test_smaller_pictures_are_refused_with_the_fix(entry: models.Entry) -> None:
-    if entry.name == "mlp":
-        pytest.skip("takes one size only")
     net, x = at_smallest(entry)
     with pytest.raises(UsageError, match=f"--size {entry.smallest}"):
         net(x[..., 1:, 1:])
