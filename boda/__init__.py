@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _VERBS = ("check", "compare", "evaluate", "export", "fit", "load", "predict")
 _PACKAGES = ("data", "look", "metrics", "models", "ops", "tasks")
-__all__ = [*_VERBS, *_PACKAGES]
+__all__ = [*_VERBS, *_PACKAGES]  # noqa: PLE0604 they are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ ONNX = ".onnx"
 def check(
     data: str | Path,
     task: str | None = None,
-    format: str | None = None,  # noqa: A002 the word of the command line
+    format: str | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Look at every record of the data; nothing is changed.
@@ -144,7 +144,7 @@ def evaluate(
     *,
     split: str | None = None,
     weights: str | Path | None = None,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure a run, or a model with weights, on labelled pictures.

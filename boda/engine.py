@@ -62,7 +62,7 @@ def processor_has_bfloat16() -> bool:
 
 
 def choose_device(name: str) -> str:
-    """ "auto" → the best there is; a device that is not there is a ``UsageError``."""
+    """The best device there is for "auto"; one that is not there is a ``UsageError``."""
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
@@ -76,7 +76,7 @@ def choose_device(name: str) -> str:
 
 
 def choose_precision(name: str, device: str) -> str:
-    """ "auto" → bf16 where the hardware computes in it, else 32."""
+    """For "auto" bf16 where the hardware computes in it, else 32."""
     if name not in ("auto", "32", "bf16", "16"):
         raise UsageError(f"precision is auto, 32, bf16 or 16, not '{name}'.")
     if name != "auto":

@@ -81,7 +81,7 @@ class TrainingError(BodaError):
     exit_status = 1
 
 
-class Interrupted(BodaError):
+class Stopped(BodaError):  # noqa: N818 it is no error
     """The person stopped the work, and everything is saved; exit status 130."""
 
     exit_status = 130

@@ -12,9 +12,7 @@ import numpy as np
 from boda import onnx_export, report
 from boda.data import readers
 from boda.data.classes import by_name
-from boda.data.dataset import Pictures
 from boda.data.loading import load
-from boda.data.split import arrange
 from boda.errors import BodaError, UsageError
 from boda.evaluating import choose_split, evaluate
 from boda.fitting import data_of

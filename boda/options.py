@@ -15,7 +15,7 @@ from boda.errors import UsageError, unknown
 SCHEDULES = ("cosine", "one-cycle", "constant")
 
 
-def option(default: Any, help: str) -> Any:  # noqa: A002 the word of every command line
+def option(default: Any, help: str) -> Any:
     """A dataclass field with its help text."""
     return field(default=default, metadata={"help": help})
 
@@ -99,7 +99,7 @@ class FitOptions:
 
 
 def parse_size(text: str | int) -> tuple[int, int]:
-    """ "224" or "192x256" → (H, W)."""
+    """(H, W) of "224" or "192x256"."""
     parts = str(text).lower().split("x")
     if not 1 <= len(parts) <= 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise UsageError(f"--size is N or HxW, for example 224 or 192x256, not '{text}'.")

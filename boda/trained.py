@@ -76,7 +76,7 @@ class Trained:
     def run(self, images: np.ndarray) -> np.ndarray:
         """The network's outputs for (N, 3, H, W) uint8 pictures."""
         with torch.inference_mode():
-            device = self.method.mean.device
+            device = self.method.scale.device
             return self.method.output(torch.from_numpy(images).to(device)).cpu().numpy()
 
 

@@ -7,13 +7,13 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from boda import api, options
 from boda.cli import show
-from boda.errors import Interrupted, UsageError
+from boda.errors import Stopped, UsageError
 from boda.progress import Progress
 
 app = typer.Typer(
@@ -27,8 +27,8 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
-Format = Annotated[Optional[str], typer.Option(help="how to read the data, where two ways fit")]
-Weights = Annotated[Optional[str], typer.Option(help="a file of weights, where NAME is a model")]
+Format = Annotated[str | None, typer.Option(help="how to read the data, where two ways fit")]
+Weights = Annotated[str | None, typer.Option(help="a file of weights, where NAME is a model")]
 
 
 def emit(result: Any) -> None:
@@ -56,8 +56,8 @@ def demo(
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help="a folder, an archive or a file")],
-    task: Annotated[Optional[str], typer.Option(help="only formats for this task")] = None,
-    format: Format = None,  # noqa: A002
+    task: Annotated[str | None, typer.Option(help="only formats for this task")] = None,
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """What is there, and what is wrong with it; exit status 2 when there are errors.
@@ -71,18 +71,17 @@ def check(
 
 
 def fit(
-    task: Optional[str],
-    data: Optional[str],
-    out: Optional[str],
-    resume: Optional[str],
-    settings: Optional[list[str]],
+    task: str | None,
+    data: str | None,
+    out: str | None,
+    resume: str | None,
+    settings: list[str] | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
     """Fit a network to labelled pictures: boda looks at them and chooses, you may choose otherwise.
 
     Examples:
-
       boda fit classify pictures/
 
       boda fit classify photos.zip --minutes 10 --out runs/first
@@ -103,7 +102,7 @@ def fit(
             **chosen,
         )
     except KeyboardInterrupt:  # else typer would say "Aborted!"
-        raise Interrupted("interrupted; what was done is saved, --resume goes on with it") from None
+        raise Stopped("interrupted; what was done is saved, --resume goes on with it") from None
     if run.leading:
         emit(run.to_dict()) if as_json else show.fitted(run)
 
@@ -114,13 +113,13 @@ def evaluate(
         str, typer.Argument(metavar="RUN|MODEL", help="a run folder, or a model with --weights")
     ],
     data: Annotated[
-        Optional[str], typer.Argument(help="labelled pictures; the run's own if left away")
+        str | None, typer.Argument(help="labelled pictures; the run's own if left away")
     ] = None,
     split: Annotated[
-        Optional[str], typer.Option(help="train, val or test; test where there is one")
+        str | None, typer.Option(help="train, val or test; test where there is one")
     ] = None,
     weights: Weights = None,
-    format: Format = None,  # noqa: A002
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run on labelled pictures it has not seen.
@@ -138,7 +137,7 @@ def predict(
     name: Annotated[str, typer.Argument(metavar="RUN|MODEL|FILE.onnx", help="what predicts")],
     inputs: Annotated[list[str], typer.Argument(help="pictures and folders of pictures")],
     out: Annotated[
-        Optional[Path], typer.Option(help="folder for the pictures with predictions drawn")
+        Path | None, typer.Option(help="folder for the pictures with predictions drawn")
     ] = None,
     batch: Annotated[int, typer.Option(help="pictures at a time")] = 32,
     weights: Weights = None,
@@ -165,9 +164,7 @@ def predict(
 @app.command()
 def export(
     run: Annotated[str, typer.Argument(help="a run folder")],
-    out: Annotated[
-        Optional[Path], typer.Option(help="the file; RUN/model.onnx if left away")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the file; RUN/model.onnx if left away")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a run as one ONNX file, with its preparation and classes inside, verified before it is kept.
@@ -201,7 +198,7 @@ def tasks(as_json: Json = False) -> None:
 
 @app.command()
 def models(
-    task: Annotated[Optional[str], typer.Option(help="only networks for this task")] = None,
+    task: Annotated[str | None, typer.Option(help="only networks for this task")] = None,
     as_json: Json = False,
 ) -> None:
     """The networks there are.
@@ -229,17 +226,17 @@ def _with_options(command: Callable[..., None], kind: type) -> Callable[..., Non
     """``command`` with one command-line option for every field of the dataclass, so that there is one list."""
     word = inspect.Parameter.POSITIONAL_OR_KEYWORD
     listed = {
-        "task": Annotated[Optional[str], typer.Argument(help="what to learn: classify")],
-        "data": Annotated[Optional[str], typer.Argument(help="labelled pictures")],
+        "task": Annotated[str | None, typer.Argument(help="what to learn: classify")],
+        "data": Annotated[str | None, typer.Argument(help="labelled pictures")],
     }
     for field in dataclasses.fields(kind):
         hint = {"int": int, "float": float, "bool": bool}.get(field.type.split(" |")[0], str)
         named = typer.Option(f"--{field.name}", help=field.metadata["help"])
-        listed[field.name] = Annotated[hint if field.default is not None else Optional[hint], named]
-    listed["out"] = Annotated[Optional[str], typer.Option(help="the run folder; runs/<task>-<n>")]
-    listed["resume"] = Annotated[Optional[str], typer.Option(help="a run to go on with")]
+        listed[field.name] = Annotated[hint if field.default is not None else hint | None, named]
+    listed["out"] = Annotated[str | None, typer.Option(help="the run folder; runs/<task>-<n>")]
+    listed["resume"] = Annotated[str | None, typer.Option(help="a run to go on with")]
     listed["settings"] = Annotated[
-        Optional[list[str]], typer.Option("--set", help="field=value of the plan or the method")
+        list[str] | None, typer.Option("--set", help="field=value of the plan or the method")
     ]
     listed["as_json"] = Json
     defaults = {field.name: field.default for field in dataclasses.fields(kind)} | {

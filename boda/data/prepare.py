@@ -77,7 +77,8 @@ class Preparation:
             return 0.0, 0.0, float(width), float(height)
         if self.rule == "crop":
             scale = max(self.width / width, self.height / height)
-            w, h = self.width / scale, self.height / scale
+            # Rounding must not make the window larger than the picture: Pillow would refuse it.
+            w, h = min(width, self.width / scale), min(height, self.height / scale)
             return (width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2
         # The letterbox works in whole pixels, so its window follows from the rounded inner rectangle.
         scale = min(self.width / width, self.height / height)
@@ -93,10 +94,8 @@ class Preparation:
         Returns:
             (N, channels, height, width) uint8: the layout of tensors, since these go to torch.
         """
-        if (
-            images.shape[1:3] != (self.height, self.width)
-            or images.ndim == 4
-            and self.channels == 1
+        if images.shape[1:3] != (self.height, self.width) or (
+            images.ndim == 4 and self.channels == 1
         ):
             images = np.stack([self(image) for image in images])
         planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)

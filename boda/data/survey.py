@@ -35,8 +35,9 @@ class Survey:
 
 
 def survey(dataset: Dataset) -> Survey:
-    """Look at the training pictures (at all where there are no splits); unreadable ones are passed over here,
-    ``check`` names them.
+    """Look at the training pictures, at all where there are no splits.
+
+    Unreadable ones are passed over here: ``check`` names them.
     """
     samples = dataset.splits.get("train") or dataset.splits.get("all") or []
     positions = np.unique(

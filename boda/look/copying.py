@@ -10,6 +10,7 @@ import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -36,7 +37,9 @@ def copied(module: nn.Module, device: str = "cpu") -> nn.Module:
         raise UsageError(f"a network is a torch.nn.Module, not a {type(module).__name__}.")
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     if any(isinstance(inner, torch.jit.ScriptModule) for inner in module.modules()):
-        raise UsageError("a TorchScript network cannot be looked into. Give the one it was made from.")
+        raise UsageError(
+            "a TorchScript network cannot be looked into. Give the one it was made from."
+        )
     memo = {id(tensor): _moved(tensor, device) for tensor in _tensors(module)}
     try:
         twin = copy.deepcopy(module, memo)
@@ -56,7 +59,7 @@ def copied(module: nn.Module, device: str = "cpu") -> nn.Module:
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    """Parameters, buffers and tensors that are plain attributes; the last may be no leaves, as with weight norm."""
+    """Parameters, buffers and plain attributes, which may be no leaves of the graph (weight norm)."""
     for inner in module.modules():
         values = (*inner._parameters.values(), *inner._buffers.values(), *vars(inner).values())
         yield from (value for value in values if isinstance(value, Tensor))
@@ -64,11 +67,13 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
 
 def _moved(tensor: Tensor, device: str) -> Tensor:
     if isinstance(tensor, UninitializedParameter):
-        return UninitializedParameter(tensor.requires_grad, device=device, dtype=tensor.dtype)
+        return UninitializedParameter(tensor.requires_grad, device=device, dtype=tensor.dtype)  # type: ignore
     if isinstance(tensor, UninitializedBuffer):
-        return UninitializedBuffer(device=device, dtype=tensor.dtype)
+        return UninitializedBuffer(device=device, dtype=tensor.dtype)  # type: ignore[call-arg]
     value = tensor.detach()
-    value = torch.empty_like(value, device=device) if device == "meta" else value.to(device, copy=True)
+    value = (
+        torch.empty_like(value, device=device) if device == "meta" else value.to(device, copy=True)
+    )
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(value, tensor.requires_grad)
     return value
@@ -129,7 +134,9 @@ def layer_named(module: nn.Module, name: str) -> nn.Module:
 Input = Any  # a shape, a tensor, or several: see ``arguments``
 
 
-def arguments(module: nn.Module, given: Input, device: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(
+    module: nn.Module, given: Input, device: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What ``module`` is called with.
 
     Args:
@@ -155,7 +162,9 @@ def arguments(module: nn.Module, given: Input, device: str) -> tuple[tuple[Any, 
             return value.detach().to(device, copy=True)
         if is_shape(value):
             if min(value) < 1:
-                raise UsageError(f"the input {tuple(value)} has a size below 1. Give C,H,W, for example 3,32,32.")
+                raise UsageError(
+                    f"the input {tuple(value)} has a size below 1. Give C,H,W, such as 3,32,32."
+                )
             return torch.zeros((1, *value), dtype=dtype, device=device)
         if isinstance(value, dict):
             return {key: fill(part) for key, part in value.items()}
@@ -170,7 +179,9 @@ def arguments(module: nn.Module, given: Input, device: str) -> tuple[tuple[Any, 
     if isinstance(given, Tensor) or is_shape(given):
         return (fill(given),), {}
     if not isinstance(given, list | tuple) or not given:
-        raise UsageError(f"the input {given!r} is neither a shape such as (3, 32, 32) nor a tensor.")
+        raise UsageError(
+            f"the input {given!r} is neither a shape such as (3, 32, 32) nor a tensor."
+        )
     return tuple(fill(given)), {}
 
 
@@ -189,6 +200,8 @@ def tensors_in(value: Any) -> list[Tensor]:
         return [value.data]
     if isinstance(value, dict):
         value = list(value.values())
+    elif is_dataclass(value):
+        value = list(vars(value).values())
     elif not isinstance(value, list | tuple):
-        value = list(getattr(value, "__dict__", {}).values())  # a dataclass of outputs
+        return []
     return [tensor for part in value for tensor in tensors_in(part)]

@@ -1,10 +1,10 @@
 """Multiply-adds, counted where they happen: at the call of every convolution and matrix product.
 
-The formula is that of the layer's definition, from the shapes of what goes in and comes out: a convolution does
-(weights of one filter) multiply-adds for each value of its output, a transposed one for each of its input, a
-dense layer (features in) for each of its output. One multiply-add counts once; biases, normalization,
-activations and pooling are not counted, as in the papers. `torch.utils.flop_counter`, which counts other
-things (the kernels that PyTorch chose) and in another way (two each), comes to exactly twice these numbers.
+The formula is that of the layer's definition, from the shapes of what goes in and comes out: a convolution
+does (weights of one filter) multiply-adds for each value of its output, a transposed one for each of its
+input, a dense layer (features in) for each of its output. One multiply-add counts once; biases,
+normalization, activations and pooling are not counted, as in the papers. `torch.utils.flop_counter`, which
+looks elsewhere (at the kernels that PyTorch chose) and counts two for each, comes to exactly twice as many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def multiply_adds(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out:
 
     Args:
         name: of the function, such as "conv2d" or "linear".
-        args, kwargs: what it was called with.
+        args: what it was called with,
+        kwargs: and by name.
         out: what it returned.
     """
     rule = _RULES.get(name)
@@ -43,7 +44,9 @@ def _convolution(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int
 
 def _transposed(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     x, weight = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "weight")
-    return x.numel() * math.prod(weight.shape[1:])  # (C, O/groups, …): one input value lays down weight[0]
+    return x.numel() * math.prod(
+        weight.shape[1:]
+    )  # (C, O/groups, …): one input value lays down weight[0]
 
 
 def _dense(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
@@ -64,7 +67,12 @@ def _added_product(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> i
 
 def _recurrent(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     """Every weight matrix is used once for each step of each sequence."""
-    flat = [t for a in args for t in (a if isinstance(a, list | tuple) else [a]) if isinstance(t, Tensor)]
+    flat = [
+        t
+        for a in args
+        for t in (a if isinstance(a, list | tuple) else [a])
+        if isinstance(t, Tensor)
+    ]
     weights = {id(t): t.numel() for t in flat if t.ndim == 2 and isinstance(t, nn.Parameter)}
     return sum(weights.values()) * (flat[0].numel() // flat[0].shape[-1])
 

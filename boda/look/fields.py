@@ -1,12 +1,10 @@
-"""What one value sees of the picture: receptive field and stride, followed through every function of a forward.
+"""What one value sees of the picture: receptive field and stride, followed through a forward pass.
 
-An ``Axis`` says it for one direction of the picture. A window of f values, s apart, on values that see ``field``
-pixels and lie ``stride`` pixels apart, sees ``field + (f − 1)·stride``, and its results lie ``s·stride`` apart
-(Araujo, Norris, Sim, "Computing receptive fields of convolutional neural networks", Distill 2019). Where paths
-meet, the largest field counts. The numbers do not stop at the picture's edge: padding is seen too.
-
-Not considered: the statistics that normalization takes over a picture. A function that is not known here leads
-to "unknown", never to a guess.
+An ``Axis`` says it for one direction of the picture. A window of f values, s apart, on values that see
+``field`` pixels and lie ``stride`` pixels apart, sees ``field + (f − 1)·stride``, and its results lie
+``s·stride`` apart (Araujo, Norris, Sim, "Computing receptive fields of convolutional neural networks",
+Distill 2019). Where paths meet, the largest field counts. The numbers do not stop at the picture's edge: padding is
+seen too. The rules for each function are in ``boda.look.flow``.
 """
 
 from __future__ import annotations
@@ -53,8 +51,15 @@ UNKNOWN: View | None = None
 CONSTANT: View = ()  # what depends on no picture
 
 
-def first_view(tensor: Tensor) -> View:
-    """Of an input: (N, C, …) has its picture from the third dimension on; other tensors have none."""
+def first_view(tensor: Tensor, least: int = 4) -> View | None:
+    """Of an input: (N, C, …) has its picture from the third dimension on.
+
+    Args:
+        tensor: the input.
+        least: with fewer dimensions it is no picture, and nothing is known; 3 allows one-dimensional signals.
+    """
+    if tensor.ndim < least:
+        return UNKNOWN
     return tuple(Axis(Fraction(1), Fraction(1), dim) for dim in range(2, tensor.ndim))
 
 
@@ -103,7 +108,9 @@ def broadcast(args: Any, kwargs: Any, views: Sequence[View | None], out: Tensor)
     moved: list[View | None] = []
     for tensor, view in zip(tensors, views, strict=True):
         shift = out.ndim - tensor.ndim
-        moved.append(tuple(replace(a, dim=None if a.dim is None else a.dim + shift) for a in view or ()))
+        moved.append(
+            tuple(replace(a, dim=None if a.dim is None else a.dim + shift) for a in view or ())
+        )
     return merged(moved)
 
 

@@ -19,13 +19,20 @@ from boda.look.fields import CONSTANT, UNKNOWN, Axis, Call, View, broadcast, fla
 
 
 def follow(
-    name: str, func: Callable[..., Any], args: Any, kwargs: Any, views: Sequence[View | None], out: Tensor
+    name: str,
+    func: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    views: Sequence[View | None],
+    out: Tensor,
 ) -> View | None:
     """The view of a function's result.
 
     Args:
         name: the function's, such as "conv2d" or "__getitem__".
-        func, args, kwargs: the call.
+        func: the function,
+        args: its arguments,
+        kwargs: and those by name.
         views: of the tensors among its arguments, in order; the first is that of ``args[0]``.
         out: the result, or the first of several.
     """
@@ -46,14 +53,19 @@ def follow(
 
 # --- functions that leave every value where it is ---------------------------------------------------
 
-_PASS = set(
-    "batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize dropout dropout1d "
-    "dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout prelu hardswish logsigmoid softsign "
-    "tanhshrink type_as to float half double bfloat16 type contiguous detach cpu cuda requires_grad_ masked_fill "
-    "pad constant_pad_nd cat concat concatenate chunk split tensor_split narrow gumbel_softmax __rtruediv__ "
-    "__truediv__ __rsub__ __rpow__ __neg__ __and__ __or__ zeros_like ones_like rsub data real "
-    "fake_quantize_per_tensor_affine silu hardtanh relu6 rrelu stochastic_depth".split()
-)
+
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
+_PASS = _names("""
+    batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize
+    dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout
+    prelu hardswish silu hardtanh relu6 rrelu logsigmoid softsign tanhshrink gumbel_softmax
+    __truediv__ __rtruediv__ __rsub__ __rpow__ __neg__ __and__ __or__ rsub masked_fill zeros_like ones_like
+    to type type_as float half double bfloat16 contiguous detach cpu cuda requires_grad_ real
+    pad constant_pad_nd cat concat concatenate chunk split tensor_split narrow
+""")
 
 
 def _is_pointwise(name: str) -> bool:
@@ -85,7 +97,9 @@ def _convolution(view: View, x: Tensor, call: Call) -> View:
     weight = call.get(1, "weight")
     axes = weight.ndim - 2
     strides, dilations = call.per_axis(3, "stride", 1, axes), call.per_axis(5, "dilation", 1, axes)
-    windows = [(d * (f - 1) + 1, s) for f, s, d in zip(weight.shape[2:], strides, dilations, strict=True)]
+    windows = [
+        (d * (f - 1) + 1, s) for f, s, d in zip(weight.shape[2:], strides, dilations, strict=True)
+    ]
     return _slide(view, x, windows, x.ndim - axes - 1)
 
 
@@ -181,7 +195,9 @@ def _everything(view: View, x: Tensor, call: Call) -> View | None:
 
 
 def _permuted(view: View, x: Tensor, call: Call) -> View:
-    probe = torch.empty(tuple(range(1, x.ndim + 1)), device="meta")  # every size tells its dimension
+    probe = torch.empty(
+        tuple(range(1, x.ndim + 1)), device="meta"
+    )  # every size tells its dimension
     order = [size - 1 for size in call.func(probe, *call.args[1:], **call.kwargs).shape]
     return tuple(a if a.dim is None else replace(a, dim=order.index(a.dim)) for a in view)
 
@@ -244,7 +260,8 @@ def _taken(axis: Axis, dim: int | None, step: int) -> Axis:
 def _unbound(view: View, x: Tensor, call: Call) -> View | None:
     dim = call.get(1, "dim", 0) % x.ndim
     return tuple(
-        a if a.dim is None else replace(a, dim=None if a.dim == dim else a.dim - (a.dim > dim)) for a in view
+        a if a.dim is None else replace(a, dim=None if a.dim == dim else a.dim - (a.dim > dim))
+        for a in view
     )
 
 
@@ -263,11 +280,16 @@ _RULES: dict[str, Callable[[Any, Tensor, Call], View | None]] = {
     **dict.fromkeys(("max_unpool2d", "max_unpool3d"), _resized),
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffled),
     "linear": _dense,
-    **dict.fromkeys("mean sum amax amin max min std var norm logsumexp prod softmax log_softmax".split(), _reduced),
+    **dict.fromkeys(
+        _names("mean sum amax amin max min std var norm logsumexp prod softmax log_softmax"),
+        _reduced,
+    ),
     **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), _product),
     **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), _everything),
-    **dict.fromkeys("permute transpose swapaxes movedim t adjoint".split(), _permuted),
-    **dict.fromkeys("flatten reshape view unflatten squeeze unsqueeze view_as reshape_as".split(), _reshaped),
+    **dict.fromkeys(_names("permute transpose swapaxes movedim t adjoint"), _permuted),
+    **dict.fromkeys(
+        _names("flatten reshape view unflatten squeeze unsqueeze view_as reshape_as"), _reshaped
+    ),
     "__getitem__": _indexed,
     **dict.fromkeys(("unbind", "select"), _unbound),
     "stack": _stacked,

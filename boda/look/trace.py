@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -42,7 +43,7 @@ class Visit:
     cost: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Trace(TorchFunctionMode):
     """Watch ``module`` while the context is open.
 
@@ -50,38 +51,55 @@ class Trace(TorchFunctionMode):
         module: the network; its hooks stay registered, so give a copy.
         visits: of leaves, and of modules with work or parameters of their own, in order of first use.
         uncounted: names of functions whose multiply-adds were not counted.
+        inputs: shapes of the input tensors.
     """
 
     module: nn.Module
     visits: dict[int, Visit] = field(default_factory=dict)
     uncounted: set[str] = field(default_factory=set)
+    inputs: list[tuple[int, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
         self._views: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._stack: list[Visit] = []
+        self._weights = 0  # how deep in the computation of a weight
         self._watch(self.module, "")
         for inner in self.module.modules():
-            for value in (*inner._parameters.values(), *inner._buffers.values(), *vars(inner).values()):
+            for value in (
+                *inner._parameters.values(),
+                *inner._buffers.values(),
+                *vars(inner).values(),
+            ):
                 if isinstance(value, Tensor):
                     self._views[value] = CONSTANT
 
     def _watch(self, module: nn.Module, name: str) -> None:
-        if isinstance(module, PARAMETER_CONTAINERS):
+        if isinstance(module, PARAMETER_CONTAINERS) or id(module) in self.visits:
             return
-        if not any(visit.module is module for visit in self.visits.values()):
-            visit = self.visits[id(module)] = Visit(name or ROOT, module, is_leaf(module))
-            # The first of the hooks before, so that those that compute weights run inside of the layer.
-            module.register_forward_pre_hook(lambda *_: self._enter(visit), prepend=True)
-            module.register_forward_hook(lambda _, args, kwargs, out: self._leave(visit, args, kwargs, out), with_kwargs=True)
-            if not visit.leaf:
-                for child, inner in module.named_children():
-                    self._watch(inner, f"{name}.{child}" if name else child)
+        visit = self.visits[id(module)] = Visit(name or ROOT, module, is_leaf(module))
+        # Before all other hooks, so that those that compute weights run inside of the layer.
+        module.register_forward_pre_hook(lambda *_: self._enter(visit), prepend=True)
+        module.register_forward_hook(lambda _module, _inputs, out: self._leave(visit, out))
+        for part in module.modules() if visit.leaf else ():
+            if isinstance(
+                part, ParametrizationList
+            ):  # a weight made from others costs nothing a picture
+                part.register_forward_pre_hook(lambda *_: self._deeper(1))
+                part.register_forward_hook(lambda *_: self._deeper(-1))
+        if not visit.leaf:
+            for child, inner in module.named_children():
+                self._watch(inner, f"{name}.{child}" if name else child)
+
+    def _deeper(self, step: int) -> None:
+        self._weights += step
 
     def see(self, tensors: list[Tensor]) -> None:
-        """These are the inputs: pictures where they have more than two dimensions."""
+        """These are the inputs. (N, C, L) is a picture where there are layers for one dimension."""
+        signals = any(type(inner).__name__.endswith("1d") for inner in self.module.modules())
         for tensor in tensors:
-            self._views[tensor] = first_view(tensor)
+            self._views[tensor] = first_view(tensor, least=3 if signals else 4)
+            self.inputs.append(tuple(tensor.shape))
 
     def _enter(self, visit: Visit) -> None:
         if visit.uses == 0:  # the order of first use
@@ -89,7 +107,7 @@ class Trace(TorchFunctionMode):
         visit.uses += 1
         self._stack.append(visit)
 
-    def _leave(self, visit: Visit, args: Any, kwargs: Any, out: Any) -> None:
+    def _leave(self, visit: Visit, out: Any) -> None:
         self._stack.pop()
         outputs = tensors_in(out)
         if visit.uses == 1 and outputs:
@@ -115,9 +133,9 @@ class Trace(TorchFunctionMode):
         if name in UNCOUNTED:
             self.uncounted.add(name)
         if results:
-            if self._stack:
+            if self._stack and not self._weights:
                 self._stack[-1].cost += multiply_adds(name, args, kwargs, results[0])
-            view = UNKNOWN if name == "__get__" and tensors else follow(name, func, args, kwargs, views, results[0])
+            view = follow(name, func, args, kwargs, views, results[0])
             for result in results:
                 self._views[result] = view
         return out

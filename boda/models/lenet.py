@@ -8,6 +8,7 @@ pooling, the output layer is linear (softmax stands in the loss) and not a bank 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from boda.models import register
@@ -31,7 +32,8 @@ class LeNet5(nn.Module):
         self.f6 = nn.Linear(120, 84)
         self.output = nn.Linear(84, classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, channels, H, W) → (N, classes)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) → (N, classes) logits."""
         at_least(x, 32, "lenet5")
         x = self.s2(torch.tanh(self.c1(x)))
         x = self.s4(torch.tanh(self.c3(x)))
@@ -49,3 +51,44 @@ class LeNet5(nn.Module):
 def lenet5(classes: int, channels: int) -> LeNet5:
     """LeNet-5 for gray pictures of 32×32; 61,706 parameters with ten classes."""
     return LeNet5(classes, channels)
+
+
+class CourseLeNet5(nn.Module):
+    """CONV1 6@28 → POOL1 6@14 → CONV2 16@10 → POOL2 16@5 → FC3 120 → FC4 84 → classes.
+
+    The network example of the lecture notes, on colour pictures: max pooling and ReLU, and its 400 values are
+    flattened. Takes (N, channels, H, W) with H, W >= 32; the maps of larger pictures are averaged to 5×5, so
+    that the dense layers stay the same.
+    """
+
+    def __init__(self, classes: int = 10, channels: int = 3) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 6, 5)
+        self.pool1 = nn.MaxPool2d(2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.pool2 = nn.MaxPool2d(2)
+        self.fc3 = nn.Linear(5 * 5 * 16, 120)
+        self.fc4 = nn.Linear(120, 84)
+        self.output = nn.Linear(84, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) → (N, classes) logits."""
+        at_least(x, 32, "lenet5-course")
+        x = self.pool1(torch.relu(self.conv1(x)))
+        x = self.pool2(torch.relu(self.conv2(x)))
+        if x.shape[-2:] != (5, 5):
+            x = F.adaptive_avg_pool2d(x, 5)
+        x = torch.relu(self.fc3(x.flatten(1)))
+        return self.output(torch.relu(self.fc4(x)))
+
+
+@register(
+    "lenet5-course",
+    size=32,
+    smallest=32,
+    channels=3,
+    paper="the lecture notes, after LeCun, Bottou, Bengio, Haffner 1998",
+)
+def lenet5_course(classes: int, channels: int) -> CourseLeNet5:
+    """The course's LeNet-5 for colour pictures of 32×32; 62,006 parameters with ten classes."""
+    return CourseLeNet5(classes, channels)

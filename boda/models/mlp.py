@@ -27,7 +27,8 @@ class MLP(nn.Module):
 
         self.side = side
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, channels, side, side) → (N, classes)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, side, side) → (N, classes) logits."""
         if x.shape[-2:] != (self.side, self.side):
             height, width = x.shape[-2:]
             raise UsageError(

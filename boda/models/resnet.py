@@ -29,6 +29,7 @@ class BasicBlock(nn.Module):
         self.new_channels = out_channels - channels
 
     def shortcut(self, x: Tensor) -> Tensor:
+        """Option A: every ``stride``-th pixel, zeros for the new channels."""
         if self.stride == 1 and self.new_channels == 0:
             return x
         half = self.new_channels // 2
@@ -36,6 +37,7 @@ class BasicBlock(nn.Module):
         return F.pad(x, (0, 0, 0, 0, half, self.new_channels - half))
 
     def forward(self, x: Tensor) -> Tensor:
+        """F(x) + x."""
         out = F.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         return F.relu(out + self.shortcut(x))
@@ -73,7 +75,8 @@ class CifarResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, channels, H, W) → (N, classes)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) → (N, classes) logits."""
         at_least(x, self.smallest, "this residual network")
         x = self.pool(F.relu(self.bn1(self.conv1(x))))
         x = self.layer3(self.layer2(self.layer1(x)))

@@ -60,7 +60,7 @@ class Task(ABC):
 
     @abstractmethod
     def details(self, metrics: Any) -> dict[str, Any]:
-        """What ``evaluate`` tells beside the flat figures: per class, confusion, …"""
+        """What ``evaluate`` tells beside the flat figures: per class, confusion and so on."""
 
 
 class Method(nn.Module, ABC):
@@ -73,8 +73,8 @@ class Method(nn.Module, ABC):
 
     Config: ClassVar[type]
     task: ClassVar[str]
-    mean: Tensor
-    deviation: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
         super().__init__()
@@ -85,8 +85,8 @@ class Method(nn.Module, ABC):
         """Take over mean and deviation; they are the run's, not the weights', so not in the state dict."""
         shape = (1, preparation.channels, 1, 1)
         mean, std = torch.tensor(preparation.mean), torch.tensor(preparation.std)
-        self.register_buffer("mean", (255 * mean).view(shape), persistent=False)
-        self.register_buffer("deviation", (255 * std).view(shape), persistent=False)
+        self.register_buffer("scale", (1 / (255 * std)).view(shape), persistent=False)
+        self.register_buffer("shift", (-mean / std).view(shape), persistent=False)
 
     @abstractmethod
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
@@ -111,7 +111,7 @@ class Method(nn.Module, ABC):
         if self.channels == 1 and images.shape[1] == 3:
             luma = pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # Rec. 601, as Pillow
             pixels = (pixels * luma).sum(1, keepdim=True)
-        return (pixels - self.mean) / self.deviation
+        return torch.addcmul(self.shift, pixels, self.scale)  # (pixels / 255 − mean) / std in one pass
 
 
 tasks: Registry[Task] = Registry("task")

@@ -94,6 +94,7 @@ class Classify(Task):
     rule = "crop"
 
     def defaults(self, survey: Survey, model: str | None) -> dict[str, Default]:
+        """Small gray pictures get LeNet-5, small colour ones ResNet-20, larger ones a network that strides."""
         side = max(survey.height, survey.width)
         kind = "gray" if survey.gray else "colour"
         seen = f"{kind} pictures of about {survey.height}×{survey.width}"
@@ -112,9 +113,11 @@ class Classify(Task):
         return defaults
 
     def metrics(self, classes: Sequence[str]) -> Classification:
+        """Accuracy and what stands beside it."""
         return Classification(list(classes))
 
     def details(self, metrics: Classification) -> dict[str, Any]:
+        """Per class, the confusion matrix, and the bins of the calibration."""
         return {
             "per_class": metrics.per_class(),
             "confusion": metrics.confusion().tolist(),
