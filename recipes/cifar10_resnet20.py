@@ -45,15 +45,21 @@ def plain_side(data: str, minutes: float, seed: int) -> dict:
 
     from boda import models
     from boda.data import readers
+    from boda.data.transforms import NUMBERS, policies
 
     def load(split: str) -> tuple[torch.Tensor, torch.Tensor]:
         samples = readers.read(data).splits[split]
         x = torch.from_numpy(np.stack([s.read() for s in samples])).permute(0, 3, 1, 2)
-        mean, std = torch.tensor([0.4914, 0.4822, 0.4465]), torch.tensor([0.247, 0.243, 0.262])
-        x = (x.float() / 255 - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
         return x.contiguous(), torch.tensor([s.label for s in samples])
 
+    mean = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
+    std = torch.tensor([0.247, 0.243, 0.262]).view(1, 3, 1, 1)
+
+    def normalize(images: torch.Tensor) -> torch.Tensor:
+        return (images.float() / 255 - mean) / std
+
     (x, y), (x_test, y_test) = load("train"), load("test")
+    augment = policies["light"]  # flips and pad-4 crops, as on boda's side
     torch.manual_seed(seed)
     net = models.create("resnet20")
     optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
@@ -61,11 +67,7 @@ def plain_side(data: str, minutes: float, seed: int) -> dict:
     elapsed = 0.0
     while elapsed < 60 * minutes:
         for index in torch.randperm(len(x)).split(BATCH):
-            images = F.pad(x[index], (4, 4, 4, 4))
-            top, left = torch.randint(0, 9, (2,)).tolist()  # one crop a batch, as is cheap and usual
-            images = images[:, :, top : top + 32, left : left + 32]
-            flip = torch.rand(len(index)) < 0.5
-            images = torch.where(flip[:, None, None, None], images.flip(3), images)
+            images = normalize(augment(x[index], torch.rand(len(index), NUMBERS)))
             share = elapsed / (60 * minutes)
             optimizer.param_groups[0]["lr"] = 0.1 if share < 0.5 else 0.01 if share < 0.75 else 0.001
             optimizer.zero_grad()
@@ -78,7 +80,7 @@ def plain_side(data: str, minutes: float, seed: int) -> dict:
     net.eval()
     with torch.inference_mode():
         right = sum(
-            int((net(part).argmax(1) == truth).sum())
+            int((net(normalize(part)).argmax(1) == truth).sum())
             for part, truth in zip(x_test.split(500), y_test.split(500), strict=True)
         )
     return {
@@ -88,6 +90,13 @@ def plain_side(data: str, minutes: float, seed: int) -> dict:
         "pictures_per_second": seen / elapsed,
         "seconds": elapsed,
     }
+
+
+def keep(out: Path, seed: int, row: dict) -> None:
+    line = json.dumps({"seed": seed, **row})
+    with open(out / "results.jsonl", "a") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
 
 
 def main() -> None:
@@ -103,14 +112,11 @@ def main() -> None:
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
-        ours = boda_side(arguments.data, arguments.out, arguments.minutes, seed)
+        keep(arguments.out, seed, boda_side(arguments.data, arguments.out, arguments.minutes, seed))
         alone = [sys.executable, __file__, arguments.data, "--out", str(arguments.out)]
         alone += ["--minutes", str(arguments.minutes), "--plain", str(seed)]
         done = subprocess.run(alone, check=True, stdout=subprocess.PIPE, text=True)
-        for row in (ours, json.loads(done.stdout)):
-            with open(arguments.out / "results.jsonl", "a") as file:
-                file.write(json.dumps({"seed": seed, **row}) + "\n")
-            print(json.dumps({"seed": seed, **row}), flush=True)
+        keep(arguments.out, seed, json.loads(done.stdout))
 
 
 if __name__ == "__main__":

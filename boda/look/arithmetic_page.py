@@ -154,11 +154,11 @@ def number(value: float | None) -> str:
     return f"{value:.5g}".replace("-", "−")
 
 
-def alike(values: np.ndarray) -> list[list[str]]:
-    """A grid's numbers, all with as many decimals as give its largest three significant figures."""
+def alike(values: np.ndarray, figures: int = 3) -> list[list[str]]:
+    """A grid's numbers, all with as many decimals as give its largest so many significant figures."""
     finite = abs(values[np.isfinite(values)])
     largest = float(finite.max()) if finite.size else 0.0
-    decimals = 2 - math.floor(math.log10(largest)) if largest > 0 else 0
+    decimals = figures - 1 - math.floor(math.log10(largest)) if largest > 0 else 0
     decimals = min(max(decimals, 0), 6)
     return [[_fixed(float(v), decimals) for v in row] for row in values]
 

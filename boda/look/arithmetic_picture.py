@@ -126,6 +126,8 @@ def _grids(found: Arithmetic, part: Part, scales: _Scales) -> list[tuple[str, Im
             largest = scales.products if name == "products" else scales.kernel
             ground, inside = colours.signed(array, largest), None
         drawn.append((name, _cells(array, ground, cell, size, inside)))
+    if found.worked.how == "largest":
+        _frame(drawn[0][1], np.unravel_index(np.argmax(part.patch), part.patch.shape), cell)
     return drawn
 
 
@@ -142,19 +144,23 @@ def _cell(arrays: list[np.ndarray]) -> tuple[int, int]:
     side = max(max(array.shape) for array in arrays)
     if side > 12:
         return max(GRID // side, 3), 0
-    longest = max(
-        (word for a in arrays for row in alike(a) for word in row), key=lambda w: _width(w, 14)
-    )
+    words = [word for array in arrays for row in _words(array) for word in row]
+    longest = max(words, key=lambda word: _width(word, 14))
     cell = min(max(GRID // side, 34), 64)
     size = next((s for s in range(16, 10, -1) if _width(longest, s) <= cell - 6), 10)
     return max(cell, _width(longest, size) + 6), size
+
+
+def _words(values: np.ndarray) -> list[list[str]]:
+    """Large grids have room for two figures a cell only."""
+    return alike(values, 3 if max(values.shape) <= 5 else 2)
 
 
 def _cells(
     values: np.ndarray, ground: np.ndarray, cell: int, size: int, inside: np.ndarray | None
 ) -> Image.Image:
     """A grid of coloured cells, numbered where ``size`` is not 0."""
-    (rows, columns), words = values.shape, alike(values)
+    (rows, columns), words = values.shape, _words(values)
     line = 1 if cell > 8 else 0
     image = Image.new("RGB", (columns * cell + line, rows * cell + line), RULE)
     pen = ImageDraw.Draw(image)
@@ -171,6 +177,12 @@ def _cells(
             centre = ((box[0] + box[2] + 1) / 2, (box[1] + box[3] + 1) / 2)
             pen.text(centre, words[i][j], ink, _font(words[i][j], size), anchor="mm")
     return image
+
+
+def _frame(grid: Image.Image, place: tuple[np.intp, ...], cell: int) -> None:
+    """A frame around one cell: the one that max pooling took."""
+    y, x = int(place[0]) * cell, int(place[1]) * cell
+    ImageDraw.Draw(grid).rectangle((x, y, x + cell, y + cell), outline=MARK, width=3)
 
 
 def _map(channel: np.ndarray, part: Part) -> Image.Image:

@@ -3,8 +3,8 @@
 An ``Axis`` says it for one direction of the picture. A window of f values, s apart, on values that see
 ``field`` pixels and lie ``stride`` pixels apart, sees ``field + (f − 1)·stride``, and its results lie
 ``s·stride`` apart (Araujo, Norris, Sim, "Computing receptive fields of convolutional neural networks",
-Distill 2019). Where paths meet, the largest field counts. The numbers do not stop at the picture's edge: padding is
-seen too. The rules for each function are in ``boda.look.flow``.
+Distill 2019). Where paths meet, the largest field counts. The numbers do not stop at the picture's edge:
+padding is seen too. The rules for each function are in ``boda.look.flow``.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def test_look_at_a_run(run, photo, tmp_path):
     opened.load_weights(net)
     working = opened.preparation(np.asarray(Image.open(photo)))
     picture = (torch.from_numpy(working.copy()).permute(2, 0, 1)[None] / 255 - 0.3) / 0.2
-    assert found["value"] == pytest.approx(float(net.c1(picture)[0, 0, 5, 5]), abs=1e-5)
+    assert found["value"] == pytest.approx(net.c1(picture)[0, 0, 5, 5].item(), abs=1e-5)
 
 
 def test_look_at_maps(app, photo, tmp_path):
