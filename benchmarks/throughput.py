@@ -2,9 +2,9 @@
 
 Command:  python benchmarks/throughput.py [--rounds 7]
 
-Same network, batch 128, precision, optimizer and memory format; training steps only; the two in turn in one
-process. The bare loop's pictures are normalized floats already; boda's are bytes, normalized in every step,
-and its loss is looked at in every step, as a fit does.
+Same network, batch 128, precision, optimizer and memory format; training steps only; the two in
+turn in one process. The bare loop's pictures are normalized floats already; boda's are bytes,
+normalized in every step, and its loss is looked at in every step, as a fit does.
 """
 
 from __future__ import annotations
@@ -41,15 +41,29 @@ def method_for(model: str, channels: int, optimizer: str) -> torch.nn.Module:
     return kind(models.create(model), preparation, kind.Config(optimizer=optimizer))
 
 
-def with_boda(model: str, images: np.ndarray, labels: np.ndarray, augment: str) -> float:
+def with_boda(
+    model: str, images: np.ndarray, labels: np.ndarray, options: argparse.Namespace
+) -> float:
     """Pictures a second in the steps of one epoch."""
     channels, optimizer, _ = CASES[model]
     method = method_for(model, channels, optimizer)
     planes = images.transpose(0, 2, 3, 1) if channels == 3 else images[:, 0]
     preparation = Preparation(32, 32, channels)
     train = Pictures(ArraySamples(planes, labels, "memory"), preparation, images)
-    plan = Plan(epochs=1, batch=BATCH, rate=0.01, precision=PRECISION, device="cpu", augment=augment)
-    about = {"task": "classify", "method": "classifier", "model": model, "classes": list("0123456789")}
+    plan = Plan(
+        epochs=1,
+        batch=BATCH,
+        rate=0.01,
+        precision=options.precision,
+        device="cpu",
+        augment=options.augment,
+    )
+    about = {
+        "task": "classify",
+        "method": "classifier",
+        "model": model,
+        "classes": list("0123456789"),
+    }
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", about)
         engine = Engine(run, launch(plan), plan, Progress(quiet=True))
@@ -57,19 +71,21 @@ def with_boda(model: str, images: np.ndarray, labels: np.ndarray, augment: str) 
         return run.history()[0]["images_per_second"]
 
 
-def bare(model: str, images: np.ndarray, labels: np.ndarray, augment: str) -> float:
+def bare(model: str, images: np.ndarray, labels: np.ndarray, options: argparse.Namespace) -> float:
     """Pictures a second of the loop that everybody writes."""
     channels, optimizer, _ = CASES[model]
     method = method_for(model, channels, optimizer)
     net = method.net.to(memory_format=torch.channels_last).train()
-    x = ((torch.from_numpy(images) / 255 - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
+    x = ((torch.from_numpy(images) / 255 - 0.5) / 0.25).contiguous(
+        memory_format=torch.channels_last
+    )
     y = torch.from_numpy(labels)
     (step,) = method.optimizers(0.01)
     order = torch.randperm(len(x))
     began = time.perf_counter()
     for index in order.split(BATCH):
         step.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=PRECISION == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
             loss = F.cross_entropy(net(x[index]), y[index])
         loss.backward()
         step.step()
@@ -77,13 +93,11 @@ def bare(model: str, images: np.ndarray, labels: np.ndarray, augment: str) -> fl
 
 
 def main() -> None:
-    global PRECISION
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--augment", default="none", help="in boda's loop only")
     arguments = parser.parse_args()
-    PRECISION = arguments.precision
     for model, (channels, _, count) in CASES.items():
         generator = np.random.default_rng(0)
         images = generator.integers(0, 256, (count, channels, 32, 32), dtype=np.uint8)
@@ -91,15 +105,15 @@ def main() -> None:
         pairs = []
         for number in range(arguments.rounds + 1):  # the first round warms up
             sides = (with_boda, bare) if number % 2 else (bare, with_boda)
-            speeds = {side: side(model, images, labels, arguments.augment) for side in sides}
+            speeds = {side: side(model, images, labels, arguments) for side in sides}
             if number:
                 pairs.append((speeds[with_boda], speeds[bare]))
         ratios = sorted(ours / theirs for ours, theirs in pairs)
         ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
         print(
-            f"{model} {PRECISION}: boda {ours:,.0f} pictures/s, bare loop {theirs:,.0f}, ratio median "
-            f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), {len(ratios)} pairs, "
-            f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+            f"{model} {arguments.precision}: boda {ours:,.0f} pictures/s, bare loop {theirs:,.0f}, "
+            f"ratio median {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), "
+            f"{len(ratios)} pairs, {torch.get_num_threads()} threads, torch {torch.__version__}",
             flush=True,
         )
 

@@ -13,12 +13,14 @@ __version__ = "0.1.0"
 
 _VERBS = ("check", "compare", "evaluate", "export", "fit", "load", "predict")
 _PACKAGES = ("data", "look", "metrics", "models", "ops", "tasks")
-__all__ = [*_VERBS, *_PACKAGES]  # noqa: PLE0604 they are strings
+__all__ = [*_VERBS, *_PACKAGES, "summary"]  # noqa: PLE0604 they are strings
 
 
 def __getattr__(name: str) -> Any:
     if name in _VERBS:
         return getattr(importlib.import_module("boda.api"), name)
+    if name == "summary":
+        return importlib.import_module("boda.look").summary
     if name in _PACKAGES:
         return importlib.import_module(f"boda.{name}")
     raise AttributeError(f"module 'boda' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""The verbs. The command line and the web page import only this; ``boda.fit`` and its kin are these."""
+"""The verbs: all that the command line and the web page import; ``boda.fit`` and its kin."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ def predictor(name: str | Path, weights: str | Path | None = None) -> Predictor:
         from boda import runtime
 
         return runtime.load(path)
+    if weights is None:
+        return _run(name).trained().predictor()
     from boda.trained import Trained
 
-    return (
-        _trained(name, weights).predictor() if weights else Trained.of_run(_run(name)).predictor()
-    )
+    return Trained.of_model(str(name), weights).predictor()
 
 
 def predict(
@@ -232,9 +232,3 @@ def _run(name: str | Path) -> Run:
             f"{name} is a network without weights. Name a run, or give --weights FILE."
         )
     return Run.open(name)
-
-
-def _trained(name: str | Path, weights: str | Path) -> Any:
-    from boda.trained import Trained
-
-    return Trained.of_file(str(name), weights)

@@ -1,19 +1,15 @@
-"""The fit loop, over lightning-fabric (device, precision, several processes); the only file that imports it.
+"""The fit loop, over lightning-fabric; the only file that imports it.
 
-Everything random follows from (seed, epoch) or (seed, step), so a run that was killed and resumed ends with the
-same weights, to the byte on a CPU, as one that was not. Time is measured, not guessed: with ``minutes`` the
-learning rate follows the clock.
+Everything random follows from (seed, epoch) or (seed, step), so a run that was killed and resumed
+ends with the same weights, to the byte on a CPU, as one that was not. Time is measured, not
+guessed: with ``minutes`` the learning rate follows the clock.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import platform
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +18,8 @@ from torch import Tensor
 
 from boda.data.dataset import Batch, Pictures, epoch_order, mix
 from boda.data.transforms import policies, random_table
-from boda.errors import TrainingError, UsageError
+from boda.errors import TrainingError
+from boda.machine import choose_device, choose_precision, deterministic, stopping
 from boda.options import Plan
 from boda.progress import Progress
 from boda.runs import Run
@@ -49,41 +46,6 @@ class State:
     loss_sum: float = 0.0
     pictures: int = 0  # seen in the unfinished epoch
     epoch_seconds: float = 0.0
-
-
-def processor_has_bfloat16() -> bool:
-    """Whether bfloat16 is arithmetic of this processor (AVX512-BF16 or AMX) and not an emulation."""
-    try:
-        with open("/proc/cpuinfo") as info:
-            flags = next((line for line in info if line.startswith("flags")), "").split()
-    except OSError:
-        return platform.machine() == "arm64" and platform.system() == "Darwin"
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def choose_device(name: str) -> str:
-    """The best device there is for "auto"; one that is not there is a ``UsageError``."""
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there.get(name, False):
-        raise UsageError(f"device '{name}' is not here. Use --device auto.")
-    return name
-
-
-def choose_precision(name: str, device: str) -> str:
-    """For "auto" bf16 where the hardware computes in it, else 32."""
-    if name not in ("auto", "32", "bf16", "16"):
-        raise UsageError(f"precision is auto, 32, bf16 or 16, not '{name}'.")
-    if name != "auto":
-        return name
-    if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    return "bf16" if device == "cpu" and processor_has_bfloat16() else "32"
 
 
 def launch(plan: Plan) -> Fabric:
@@ -340,7 +302,7 @@ class Engine:
 def measure(
     method: Any, pictures: Pictures, metrics: Metrics, fabric: Fabric | None = None, size: int = 256
 ) -> dict[str, float]:
-    """Run the network over all pictures and compute the metrics, under Fabric's precision where it is given."""
+    """The metrics over all pictures, computed under Fabric's precision where it is given."""
     was_training = method.training
     method.eval()
     device = next(method.parameters()).device
@@ -365,47 +327,3 @@ def _only_requires_grad(optimizer: Any, optimizers: list[Any]) -> None:
         for group in other.param_groups:
             for parameter in group["params"]:
                 parameter.requires_grad_(other is optimizer)
-
-
-@contextlib.contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
-    """On a CPU, algorithms that give the same bits every time; what was set before is set again."""
-    if device.type != "cpu":
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-
-
-class Stop:
-    """Whether the person, or the machine, has asked the fit to end."""
-
-    asked = False
-
-
-@contextlib.contextmanager
-def stopping() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM ask once, so that a step is never half done; a second one interrupts at once."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(signum: int, frame: Any) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

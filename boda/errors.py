@@ -19,7 +19,7 @@ class Problem:
         why: what is wrong, in one clause.
         fix: what the person can do about it.
         file: path of the file; inside an archive, the archive's path and the member's: ``a.zip/cat/1.png``.
-        line: 1-based line in a text file, row of a table, or index in a binary file; None where there is none.
+        line: 1-based line of a text file, row of a table or record of a binary file.
         field: the column, key or tag that is wrong.
         severity: an "error" stops ``fit``; a "warning" stands in the report.
     """

@@ -28,7 +28,7 @@ def of_run(
     run: Run, data: str | Path | None, format: str | None, split: str | None, progress: Progress
 ) -> dict[str, Any]:
     """Evaluate a run; what is measured on its own data goes into its report."""
-    trained = Trained.of_run(run)
+    trained = run.trained()
     own = data is None or Path(data).resolve() == Path(run.record["data"]["root"])
     if own:
         dataset = data_of(run)
@@ -54,7 +54,7 @@ def of_file(
     if data is None:
         raise UsageError("a model with --weights needs DATA to be measured on.")
     dataset = readers.read(data, format)
-    trained = Trained.of_file(model, weights, dataset.classes)
+    trained = Trained.of_model(model, weights, dataset.classes)
     return _evaluate(trained, dataset, split, progress)[0]
 
 
@@ -71,7 +71,7 @@ def _evaluate(
 
 def export(run: Run, out: str | Path | None) -> tuple[Path, float]:
     """Write a run as ONNX beside its weights, or to ``out``."""
-    trained = Trained.of_run(run)
+    trained = run.trained()
     path = Path(out) if out is not None else run.path / "model.onnx"
     record = {
         "task": trained.task,

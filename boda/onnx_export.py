@@ -1,4 +1,4 @@
-"""A run as one ONNX file: bytes of a picture in, the prediction's numbers out, kept only once it is verified."""
+"""A run as one ONNX file: a picture's bytes in, the prediction's numbers out; verified, then kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person can choose in a fit: the one list from which the shell, Python and the record are made.
+"""What a person can choose in a fit: one list for the shell, for Python and for the record.
 
 No torch here, so that ``boda fit --help`` answers at once.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,7 @@ class Plan:
 
 @dataclass
 class FitOptions:
-    """What ``boda fit`` and ``boda.fit`` take; None leaves the choice to the task, which looks at the data."""
+    """What a fit takes; None leaves the choice to the task, which looks at the data."""
 
     model: str | None = option(None, "name of the network; see `boda models`")
     epochs: int | None = option(None, "passes over the training pictures")
@@ -123,7 +124,12 @@ def parse_settings(settings: dict[str, str], *targets: type) -> list[dict[str, A
 
 
 def _parse(name: str, text: str, kind: str) -> Any:
-    readers = {"int": int, "float": float, "bool": _parse_bool, "tuple": _parse_floats}
+    readers: dict[str, Callable[[str], Any]] = {
+        "int": int,
+        "float": float,
+        "bool": _parse_bool,
+        "tuple": _parse_floats,
+    }
     reader = next((readers[key] for key in readers if kind.startswith(key)), str)
     try:
         return reader(text)

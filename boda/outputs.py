@@ -1,7 +1,7 @@
 """What the numbers a network puts out mean, task by task. NumPy only.
 
-Training, the ``predict`` verb and an exported file on a machine without torch all read their outputs here, so
-they cannot disagree.
+Training, the ``predict`` verb and an exported file on a machine without torch all read their
+outputs here, so they cannot disagree.
 """
 
 from __future__ import annotations

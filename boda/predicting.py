@@ -1,7 +1,7 @@
 """From pictures to predictions, whatever runs the network. No torch here.
 
-A network, for this module, is a function from (N, 3, H, W) uint8 arrays to output arrays: torch behind it in a
-run, ONNX Runtime behind it in an exported file.
+A network, for this module, is a function from (N, 3, H, W) uint8 arrays to output arrays: torch
+behind it in a run, ONNX Runtime behind it in an exported file.
 """
 
 from __future__ import annotations

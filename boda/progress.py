@@ -1,4 +1,4 @@
-"""Telling a person how far the work is: a live line on a terminal, plain lines elsewhere; on standard error.
+"""Telling a person how far the work is: a live line on a terminal, plain lines elsewhere.
 
 Standard output is for results, so that programs can read it.
 """

@@ -1,4 +1,4 @@
-"""A registry maps names to things; its names are the test matrix, the CLI's choices and the docs' tables."""
+"""A registry maps names to things: its names are the test matrix and the choices of the shell."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The run folder: what a fit leaves behind, and what ``--resume`` starts from.
 
-``run.json`` the record, ``model.safetensors`` the best weights, ``history.jsonl`` one line an epoch, ``state.pt``
-where the fit stands, ``evaluation.json`` what was measured last, ``report.html`` for people. Every file is written whole or not at all; reading never runs code.
+``run.json`` the record, ``model.safetensors`` the best weights, ``history.jsonl`` one line an
+epoch, ``state.pt`` where the fit stands, ``evaluation.json`` what was measured last,
+``report.html`` for people. Every file is written whole or not at all; reading never runs code.
 """
 
 from __future__ import annotations
@@ -11,9 +12,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import save
+from torch import nn
+
 from boda.data.prepare import Preparation
 from boda.errors import DataError, UsageError
 from boda.files import atomic_json, atomic_write
+from boda.models.weights import read_state
+from boda.predicting import Picture
+from boda.trained import Trained
+from boda.types import Prediction
 
 RECORD, WEIGHTS, HISTORY, STATE = "run.json", "model.safetensors", "history.jsonl", "state.pt"
 EVALUATION, REPORT = "evaluation.json", "report.html"
@@ -94,18 +103,14 @@ class Run:
 
     def save_weights(self, method: Any) -> None:
         """Write the network's weights as ``model.safetensors``; equal weights give equal bytes."""
-        from safetensors.torch import save
-
         tensors = {k: v.detach().cpu().contiguous() for k, v in method.net.state_dict().items()}
         # One metadata key: safetensors writes several in varying order.
         about = {name: self.record[name] for name in ("task", "method", "model", "classes")}
         text = json.dumps(about, sort_keys=True, ensure_ascii=False)
         atomic_write(self.path / WEIGHTS, save(tensors, {"boda": text}))
 
-    def load_weights(self, net: Any) -> None:
+    def load_weights(self, net: nn.Module) -> None:
         """Fill a network with the run's weights, strictly."""
-        from boda.models.weights import read_state
-
         file = self.path / WEIGHTS
         if not file.is_file():
             raise DataError(
@@ -125,16 +130,12 @@ class Run:
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write ``state.pt``."""
-        import torch
-
         buffer = io.BytesIO()
         torch.save(state, buffer)
         atomic_write(self.path / STATE, buffer.getvalue())
 
     def load_state(self) -> dict[str, Any] | None:
         """What ``save_state`` wrote; None where nothing was saved yet."""
-        import torch
-
         file = self.path / STATE
         if not file.exists():
             return None
@@ -195,11 +196,13 @@ class Run:
             "metrics": self.record.get("metrics", {}),
         }
 
-    def predict(self, picture: Any) -> Any:
-        """The prediction for one picture: a path or an array; see ``boda.predicting.Predictor``."""
-        from boda.trained import Trained
+    def trained(self) -> Trained:
+        """The network with the run's best weights, on the CPU."""
+        return Trained.of_record(self.record, self.load_weights)
 
-        return Trained.of_run(self).predictor().predict(picture)
+    def predict(self, picture: Picture) -> Prediction:
+        """The prediction for one picture: a path or an array; see ``boda.predicting.Predictor``."""
+        return self.trained().predictor().predict(picture)
 
 
 def refuse_used(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs an exported file: ONNX Runtime, NumPy and Pillow, no torch; the same Prediction as the run's own."""
+"""Runs an exported file with ONNX Runtime, NumPy and Pillow, without torch; the same Prediction."""
 
 from __future__ import annotations
 

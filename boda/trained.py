@@ -1,21 +1,21 @@
-"""A network with its weights, and all that is needed to use it: from a run, or from somebody's file."""
+"""A network with its weights and all that its use needs: from a run, or from somebody's file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from boda import models, tasks
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
 from boda.models import weights
 from boda.predicting import Predictor
-from boda.runs import Run
 from boda.tasks import Method
 
 
@@ -37,37 +37,41 @@ class Trained:
     method: Method
 
     @classmethod
-    def of_run(cls, run: Run, device: str = "cpu") -> Trained:
-        """The best weights of a run."""
-        method = build(run.record)
-        run.load_weights(method.net)
-        return cls(
-            run.record["task"],
-            run.record["model"],
-            run.classes,
-            run.preparation,
-            method.to(device).eval(),
-        )
+    def of_record(cls, record: dict[str, Any], fill: Callable[[nn.Module], None]) -> Trained:
+        """The network of a run's record; ``fill`` gives it the run's weights."""
+        method = build(record)
+        fill(method.net)
+        preparation = Preparation.from_dict(record["preparation"])
+        return cls(record["task"], record["model"], record["classes"], preparation, method.eval())
 
     @classmethod
-    def of_file(cls, model: str, file: str | Path, classes: Sequence[str] | None = None) -> Trained:
-        """A registered network with weights from a file; without names its classes are numbers."""
+    def of_model(
+        cls, model: str, file: str | Path | None = None, classes: Sequence[str] | None = None
+    ) -> Trained:
+        """A registered network with weights from a file, or with random ones, always the same.
+
+        Without names its classes are numbers; its pictures are of the paper's size.
+        """
         entry = models.entry(model)
-        net = entry.build(classes=entry.classes, channels=entry.channels)
-        layout, new = weights.load(net, file)
-        if new:
-            raise UsageError(
-                f"{file} is for another number of classes than {model}'s {entry.classes}."
-            )
-        preparation = Preparation(*entry.size, channels=entry.channels, **_middle(entry.channels))
-        preparation = weights.with_layout(preparation, layout)
-        kind = tasks.method(entry.method)
         names = list(classes) if classes else [str(number) for number in range(entry.classes)]
         if len(names) != entry.classes:
             raise UsageError(f"{model} has {entry.classes} classes, the data has {len(names)}.")
-        return cls(
-            entry.task, model, names, preparation, kind(net, preparation, kind.Config()).eval()
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            net = models.create(model)
+        # Values about zero, where nothing is known about the pictures it was fitted to.
+        middle, spread = (0.5,) * entry.channels, (0.25,) * entry.channels
+        preparation = Preparation(*entry.size, entry.channels, mean=middle, std=spread)
+        if file is not None:
+            layout, new = weights.load(net, file)
+            if new:
+                raise UsageError(
+                    f"{file} has another number of classes than {model}'s {len(names)}."
+                )
+            preparation = weights.with_layout(preparation, layout)
+        kind = tasks.method(entry.method)
+        method = kind(net, preparation, kind.Config()).eval()
+        return cls(entry.task, model, names, preparation, method)
 
     def predictor(self) -> Predictor:
         """For pictures from outside."""
@@ -91,8 +95,3 @@ def build(record: dict[str, Any]) -> Method:
     if "class_weights" in config:  # JSON has no tuples
         config["class_weights"] = tuple(config["class_weights"])
     return kind(net, preparation, kind.Config(**config))
-
-
-def _middle(channels: int) -> dict[str, Any]:
-    """Values about zero, where nothing is known about the pictures a network was fitted to."""
-    return {"mean": (0.5,) * channels, "std": (0.25,) * channels}

@@ -1,8 +1,8 @@
 """The records everything else speaks: Sample, Dataset, Prediction. NumPy only.
 
-Coordinates are pixels with continuous edges: a picture of width W spans 0 to W, its first pixel 0 to 1.
-Boxes are (N, 4) float32, xyxy, ``0 <= x1 < x2 <= W`` and ``0 <= y1 < y2 <= H``. Points are (K, 2) or, with
-visibility, (K, 3). Classes are 0-based. In ``semantic`` 255 means "ignore".
+Coordinates are pixels with continuous edges: a picture of width W spans 0 to W, its first pixel 0
+to 1. Boxes are (N, 4) float32, xyxy, ``0 <= x1 < x2 <= W`` and ``0 <= y1 < y2 <= H``. Points are
+(K, 2) or, with visibility, (K, 3). Classes are 0-based. In ``semantic`` 255 means "ignore".
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Prediction:
     _picture: Image | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The one JSON schema of predictions: plain lists and numbers; fields that are absent are left out."""
+        """The one JSON schema of predictions: plain lists and numbers, without absent fields."""
         out: dict[str, Any] = {"source": self.source, "size": list(self.size)}
         for name in ("labels", "names", "scores", "boxes", "points", "embedding"):
             value = getattr(self, name)

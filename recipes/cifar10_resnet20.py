@@ -1,12 +1,13 @@
-"""ResNet-20 on CIFAR-10 in twelve minutes on two cores: boda's default against the loop everybody writes.
+"""ResNet-20 on CIFAR-10 in twelve minutes on two cores, beside the loop everybody writes.
 
 Command:  python recipes/cifar10_resnet20.py CIFAR-FOLDER --out runs/cifar10 [--minutes 12] [--seeds 0 1 2]
 Result:   see docs/ledger.md; the lines of a run are appended to OUT/results.jsonl.
 
-The two sides take turns. Boda's side is the command `boda fit classify CIFAR-FOLDER --minutes 12`, nothing
-named, its minutes counted from the command's start; then `boda evaluate`, once. The plain side is a float32
-loop with SGD 0.1, momentum 0.9, weight decay 1e-4, the rate divided by ten at half and at three quarters of
-its time, flips and pad-4 crops; its minutes are of training alone, on pictures that are decoded already.
+The two sides take turns. Boda's side is the command `boda fit classify CIFAR-FOLDER --minutes 12`,
+nothing named, its minutes counted from the command's start; then `boda evaluate`, once. The plain
+side is a float32 loop with SGD 0.1, momentum 0.9, weight decay 1e-4, the rate divided by ten at
+half and at three quarters of its time, flips and pad-4 crops; its minutes are of training alone, on
+pictures that are decoded already.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def plain_side(data: str, minutes: float, seed: int) -> dict:
         for index in torch.randperm(len(x)).split(BATCH):
             images = normalize(augment(x[index], torch.rand(len(index), NUMBERS)))
             share = elapsed / (60 * minutes)
-            optimizer.param_groups[0]["lr"] = 0.1 if share < 0.5 else 0.01 if share < 0.75 else 0.001
+            optimizer.param_groups[0]["lr"] = (
+                0.1 if share < 0.5 else 0.01 if share < 0.75 else 0.001
+            )
             optimizer.zero_grad()
             F.cross_entropy(net(images), y[index]).backward()
             optimizer.step()

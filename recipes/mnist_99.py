@@ -3,14 +3,16 @@
 Command:  python recipes/mnist_99.py MNIST-FOLDER
 Result:   see docs/ledger.md; this file prints its own line.
 
-A network of two convolutions and two dense layers (215,306 parameters) sees every picture once. What makes
-it fast is what boda does anyway (bytes in memory, bfloat16, fused optimizer); what makes it learn in one pass
-is Adam with short memories, (0.7, 0.9), under a one-cycle rate, as in tuomaso/train_mnist_fast.
+A network of two convolutions and two dense layers (215,306 parameters) sees every picture once.
+What makes it fast is what boda does anyway (bytes in memory, bfloat16, fused optimizer); what makes
+it learn in one pass is Adam with short memories, (0.7, 0.9), under a one-cycle rate, as in
+tuomaso/train_mnist_fast.
 """
 
 import time
 
 STARTED = time.perf_counter()  # before anything heavy is imported
+# ruff: noqa: E402
 
 import os
 import sys
@@ -45,7 +47,9 @@ class TwoByTwo(nn.Module):
         return self.output(F.dropout(x, 0.1, self.training))
 
 
-@models.register("two-by-two", size=28, smallest=28, channels=1, paper="recipe", method="short-memory")
+@models.register(
+    "two-by-two", size=28, smallest=28, channels=1, paper="recipe", method="short-memory"
+)
 def two_by_two(classes: int, channels: int) -> TwoByTwo:
     """Two convolutions and two dense layers for 28×28."""
     return TwoByTwo()
@@ -79,8 +83,10 @@ def main(data: str, seed: int = 0) -> None:
         )
         accuracy = boda.evaluate(run.path, split="test")["metrics"]["accuracy"]
     seconds = time.perf_counter() - STARTED
-    print(f"seed {seed}: {100 * accuracy:.2f} % of the test set, {seconds:.1f} s from process start, "
-          f"{torch.get_num_threads()} threads, {os.uname().machine}")
+    print(
+        f"seed {seed}: {100 * accuracy:.2f} % of the test set, {seconds:.1f} s from process start, "
+        f"{torch.get_num_threads()} threads, {os.uname().machine}"
+    )
 
 
 if __name__ == "__main__":

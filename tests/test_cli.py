@@ -137,7 +137,9 @@ def test_the_demo(boda, tmp_path: Path) -> None:
     assert result["accuracy"] >= 0.98
     assert Image.open(result["sheet"]).size[0] > 500
     assert Path(result["report"]).exists() and len(result["next"]) == 3
-    refused(boda("demo", "--out", tmp_path / "demo"), "is not empty")
+    from boda.cli.demo import _free
+
+    assert _free(tmp_path / "demo") == tmp_path / "demo-2", "an older demo is left alone"
 
 
 # ---------------------------------------------------------------- bad input
@@ -248,7 +250,7 @@ def test_an_archive_that_is_a_bomb(boda, no_run: Path, tmp_path: Path) -> None:
         (("classify", "DATA", "--epochs", "2", "--minutes", "1"), "not both"),
         (("classify", "DATA", "--batch", "0"), "must be more than 0"),
         (("classify", "DATA", "--device", "tpu"), "--device auto"),
-        (("classify", "DATA", "--precision", "64"), "precision is"),
+        (("classify", "DATA", "--precision", "64"), "unknown precision"),
         (("classify", "DATA", "--weights", "nothing.pth"), "no such file of weights"),
         (("classify",), "needs a task and data"),
         (("--resume", "nothing"), "no run folder"),

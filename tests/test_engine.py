@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import boda
-from boda import engine
+from boda import engine, machine
 from boda.errors import TrainingError, UsageError
 from boda.options import Plan
 from boda.progress import Progress
@@ -160,7 +160,7 @@ def test_out_of_memory_names_the_batch_that_fits(shapes: Path, tmp_path: Path, m
 
 
 def test_accumulation_equals_a_larger_batch(shapes: Path, tmp_path: Path) -> None:
-    """Four batches of 8 make the step of one of 32, up to rounding; 96 pictures, so that no rest is smaller."""
+    """Four batches of 8 make the step of one of 32; 96 pictures, so that no rest is smaller."""
     from tests.conftest import write_shapes
 
     data = tmp_path / "data"
@@ -227,14 +227,14 @@ def test_impossible_plans_are_refused(bad: dict) -> None:
 
 
 def test_precision_and_device_are_chosen() -> None:
-    assert engine.choose_precision("32", "cpu") == "32"
-    expected = "bf16" if engine.processor_has_bfloat16() else "32"
-    assert engine.choose_precision("auto", "cpu") == expected
-    with pytest.raises(UsageError, match="precision is auto"):
-        engine.choose_precision("fp8", "cpu")
+    assert machine.choose_precision("32", "cpu") == "32"
+    expected = "bf16" if machine.processor_has_bfloat16() else "32"
+    assert machine.choose_precision("auto", "cpu") == expected
+    with pytest.raises(UsageError, match="unknown precision"):
+        machine.choose_precision("fp8", "cpu")
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="device 'cuda' is not here"):
-            engine.choose_device("cuda")
+            machine.choose_device("cuda")
 
 
 def test_two_processes_learn_too(shapes: Path, tmp_path: Path) -> None:

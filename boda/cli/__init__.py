@@ -1,7 +1,7 @@
-"""The command line: ``boda VERB``. Results go to standard output, everything else to standard error.
+"""The command line: results go to standard output, everything else to standard error.
 
-Exit status: 0 done; 1 failed while working; 2 the request or the data is wrong; 130 interrupted, with
-everything saved.
+Exit status: 0 done; 1 failed while working; 2 the request or the data is wrong; 130 interrupted,
+with everything saved.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> None:
         if debug:
             raise
         print(
-            f"boda: failed: {type(error).__name__}: {error}\nRun it again with --debug and report what it prints.",
+            f"boda: failed: {type(error).__name__}: {error}\n"
+            "Run it again with --debug and report what it prints.",
             file=sys.stderr,
         )
         sys.exit(1)

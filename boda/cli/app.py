@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from boda import api, options
-from boda.cli import show
+from boda.cli import convolving, looking, show
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
 
@@ -223,14 +223,15 @@ def _pairs(settings: list[str] | None) -> dict[str, str]:
 
 
 def _with_options(command: Callable[..., None], kind: type) -> Callable[..., None]:
-    """``command`` with one command-line option for every field of the dataclass, so that there is one list."""
+    """``command`` with an option for every field of the dataclass: there is one list, not two."""
     word = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    listed = {
+    listed: dict[str, Any] = {
         "task": Annotated[str | None, typer.Argument(help="what to learn: classify")],
         "data": Annotated[str | None, typer.Argument(help="labelled pictures")],
     }
     for field in dataclasses.fields(kind):
-        hint = {"int": int, "float": float, "bool": bool}.get(field.type.split(" |")[0], str)
+        hints: dict[str, Any] = {"int": int, "float": float, "bool": bool}
+        hint = hints.get(str(field.type).split(" |")[0], str)
         named = typer.Option(f"--{field.name}", help=field.metadata["help"])
         listed[field.name] = Annotated[hint if field.default is not None else hint | None, named]
     listed["out"] = Annotated[str | None, typer.Option(help="the run folder; runs/<task>-<n>")]
@@ -253,3 +254,5 @@ def _with_options(command: Callable[..., None], kind: type) -> Callable[..., Non
 
 
 app.command()(_with_options(fit, options.FitOptions))
+looking.register(app)
+convolving.register(app)

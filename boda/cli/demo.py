@@ -1,10 +1,11 @@
-"""``boda demo``: the whole loop on the handwritten digits that ship with scikit-learn, 1,797 scans of 8×8.
+"""``boda demo``: the whole loop on scikit-learn's handwritten digits, 1,797 scans of 8×8.
 
 E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI 1998.
 """
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from PIL import Image
 
 from boda import api
 from boda.draw import Caption, contact_sheet
-from boda.errors import UsageError
 from boda.progress import Progress
 
 SHOWN = 24
@@ -21,11 +21,8 @@ SHOWN = 24
 
 def demo(out: Path, progress: Progress) -> dict[str, Any]:
     """Write the digits as folders of pictures, fit LeNet-5, measure it on a third it never saw, show some."""
+    out = _free(out)
     folder, run_folder = out / "digits", out / "run"
-    if run_folder.exists() and any(run_folder.iterdir()):
-        raise UsageError(
-            f"{run_folder} is not empty. Delete {out}, or name another folder with --out."
-        )
     tests = write_digits(folder)
     progress.say(f"{folder}: real handwritten digits as pictures, a folder for each")
     run = api.fit("classify", folder, out=run_folder, progress=progress)
@@ -55,6 +52,12 @@ def demo(out: Path, progress: Progress) -> dict[str, Any]:
             "boda fit classify FOLDER-OF-YOUR-PICTURES",
         ],
     }
+
+
+def _free(out: Path) -> Path:
+    """``out``, or the first of ``out-2``, ``out-3``, … that is not there: an older demo is left alone."""
+    names = itertools.chain([out], (out.with_name(f"{out.name}-{n}") for n in itertools.count(2)))
+    return next(path for path in names if not path.exists())
 
 
 def write_digits(folder: Path) -> list[Path]:

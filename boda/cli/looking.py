@@ -167,31 +167,14 @@ def _look(
 
 def _trained(name: str, weights: str | Path | None) -> tuple[Trained, str]:
     """The network with all that is needed to use it, and where its weights come from."""
-    import torch
-
-    from boda import models, tasks
-    from boda.data.prepare import Preparation
     from boda.runs import Run
     from boda.trained import Trained
 
-    if _is_run(name):
-        if weights is not None:
-            raise UsageError("a run has its own weights: leave --weights away, or name a model.")
-        return Trained.of_run(Run.open(name)), name
+    if not _is_run(name):
+        return Trained.of_model(name, weights), str(weights or "random (seed 0)")
     if weights is not None:
-        return Trained.of_file(name, weights), str(weights)
-    entry = models.entry(name)
-    mean, std = (
-        (0.5,) * entry.channels,
-        (0.25,) * entry.channels,
-    )  # about zero, whatever the pictures
-    preparation = Preparation(*entry.size, channels=entry.channels, mean=mean, std=std)
-    kind = tasks.method(entry.method)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        method = kind(models.create(name), preparation, kind.Config()).eval()
-    classes = [str(number) for number in range(entry.classes)]
-    return Trained(entry.task, name, classes, preparation, method), "random (seed 0)"
+        raise UsageError("a run has its own weights: leave --weights away, or name a model.")
+    return Run.open(name).trained(), name
 
 
 def _prepared(trained: Trained, image: Path) -> Tensor:

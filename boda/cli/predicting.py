@@ -1,4 +1,4 @@
-"""``boda predict``: over pictures and folders, drawing what is seen, going on where one cannot be read."""
+"""``boda predict`` over pictures and folders; it goes on where one cannot be read, and says so."""
 
 from __future__ import annotations
 

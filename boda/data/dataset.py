@@ -1,7 +1,8 @@
 """From samples to batches of tensors: (N, C, H, W) uint8 begins here.
 
-Pictures are prepared once and kept as bytes while they fit a budget of memory; else they are decoded anew each
-epoch by worker processes. The order of an epoch depends on (seed, epoch) alone, so it can be entered anywhere.
+Pictures are prepared once and kept as bytes while they fit a budget of memory; else they are
+decoded anew each epoch by worker processes. The order of an epoch depends on (seed, epoch) alone,
+so it can be entered anywhere.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ class Pictures:
         self, samples: Sequence[Sample], preparation: Preparation, images: np.ndarray | None = None
     ) -> None:
         self.samples, self.preparation = samples, preparation
-        self.images = None if images is None else torch.from_numpy(np.require(images, None, "CW"))
+        self.images = (
+            None
+            if images is None
+            else torch.from_numpy(np.require(images, requirements=["C", "W"]))
+        )
         if isinstance(samples, ArraySamples):
             self.labels = torch.from_numpy(samples.labels.astype(np.int64))
         else:
@@ -66,7 +71,7 @@ class Pictures:
         return len(self.samples)
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Batches of ``size`` pictures in the given order (indices into the split); the last may be smaller."""
+        """Batches of ``size`` pictures in an order of indices; the last may be smaller."""
         parts = order.split(size)
         if self.images is not None:
             for index in parts:
@@ -74,7 +79,7 @@ class Pictures:
             return
         stream = torch.utils.data.DataLoader(
             _Decoding(self),
-            batch_sampler=[part.tolist() for part in parts],  # type: ignore[arg-type]
+            batch_sampler=[part.tolist() for part in parts],
             num_workers=min(len(parts), workers()),
         )
         for index, images in zip(parts, stream, strict=True):

@@ -1,8 +1,8 @@
-"""How a picture of any size becomes the network's input: one rule, recorded in the run and in its ONNX file.
+"""How a picture of any size becomes the network's input: one rule, recorded in run and ONNX file.
 
-The rules: "crop" scales the shorter side to the target and keeps the centre; "letterbox" keeps the whole
-picture and fills the rest with gray 114; "stretch" ignores the proportions. Resampling is Pillow's antialiased
-bilinear. No torch here: an exported file is run with this module alone.
+The rules: "crop" scales the shorter side to the target and keeps the centre; "letterbox" keeps the
+whole picture and fills the rest with gray 114; "stretch" ignores the proportions. Resampling is
+Pillow's antialiased bilinear. No torch here: an exported file is run with this module alone.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Preparation:
         return canvas
 
     def _window(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """The rectangle x1, y1, x2, y2 of the original that fills the working picture; it may reach beyond."""
+        """x1, y1, x2, y2 of the original that fill the working picture; they may reach beyond it."""
         if self.rule == "stretch":
             return 0.0, 0.0, float(width), float(height)
         if self.rule == "crop":

@@ -1,8 +1,9 @@
 """Augmentation on whole batches: pictures that a class allows, made from pictures that are there.
 
-A policy takes (N, C, H, W) uint8 pictures and (N, K) uniform random numbers in [0, 1) and moves each picture by
-its own row. The engine draws one table of numbers an epoch and takes the rows by sample, so what happens to a
-picture depends on (seed, epoch, index) and on nothing else: not on the batch, the device or an interruption.
+A policy takes (N, C, H, W) uint8 pictures and (N, K) uniform random numbers in [0, 1) and moves
+each picture by its own row. The engine draws one table of numbers an epoch and takes the rows by
+sample, so what happens to a picture depends on (seed, epoch, index) and on nothing else: not on the
+batch, the device or an interruption.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The networks, one file a paper family: plain ``nn.Module``s and small registered functions.
 
-A registered function takes ``classes`` and ``channels`` and returns a module that maps (N, channels, H, W)
-float tensors to (N, classes) logits. Adding a network is adding a file here that registers it.
+A registered function takes ``classes`` and ``channels`` and returns a module that maps (N,
+channels, H, W) float tensors to (N, classes) logits. Adding a network is adding a file here that
+registers it.
 """
 
 from __future__ import annotations

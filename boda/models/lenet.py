@@ -1,8 +1,9 @@
 """LeNet-5, the convolutional network that read cheques.
 
 LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998.
-Deviations, as in every later account: C3 sees all six maps of S2, the sub-sampling layers are plain average
-pooling, the output layer is linear (softmax stands in the loss) and not a bank of radial basis functions.
+Deviations, as in every later account: C3 sees all six maps of S2, the sub-sampling layers are plain
+average pooling, the output layer is linear (softmax stands in the loss) and not a bank of radial
+basis functions.
 """
 
 from __future__ import annotations

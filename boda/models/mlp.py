@@ -1,6 +1,7 @@
 """The network that flattens: every pixel is an input of its own, where it lies means nothing.
 
-The lecture notes' reason for convolution; two hidden layers as in LeCun et al. 1998, table of Fig. 9.
+The lecture notes' reason for convolution; two hidden layers as in LeCun et al. 1998, table of Fig.
+9.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class MLP(nn.Module):
         if x.shape[-2:] != (self.side, self.side):
             height, width = x.shape[-2:]
             raise UsageError(
-                f"mlp has a weight for every pixel of {self.side}×{self.side}: it cannot take {height}×{width}. "
+                f"mlp has a weight for every pixel of {self.side}×{self.side} and none for "
+                f"{height}×{width}. "
                 f"Use --size {self.side}."
             )
         return self.layers(x)

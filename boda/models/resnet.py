@@ -1,8 +1,9 @@
 """Residual networks: a block learns what to add to its input, H(x) = F(x) + x.
 
-He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv 1512.03385; here the CIFAR
-networks of its section 4.2. Where the sizes differ the shortcut is the paper's option A, without parameters:
-every second pixel, and zeros for the new channels, half before and half behind the old ones.
+He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv 1512.03385; here
+the CIFAR networks of its section 4.2. Where the sizes differ the shortcut is the paper's option A,
+without parameters: every second pixel, and zeros for the new channels, half before and half behind
+the old ones.
 """
 
 from __future__ import annotations

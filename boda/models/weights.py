@@ -1,6 +1,7 @@
 """Weights from files: our own and other people's. Loading never runs code from a file.
 
-A layout is a row of a table: how the other names its tensors, and how its network wants its pictures.
+A layout is a row of a table: how the other names its tensors, and how its network wants its
+pictures.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Layout:
 
 
 LAYOUTS = (
-    # akamaster/pytorch_resnet_cifar10: the CIFAR networks of arXiv 1512.03385, their dense layer called "linear".
+    # akamaster/pytorch_resnet_cifar10: the CIFAR networks of arXiv 1512.03385.
     Layout(
         "cifar-resnet", r"linear\.weight", ((r"^linear\.", "fc."),), IMAGENET_MEAN, IMAGENET_STD
     ),

@@ -1,4 +1,4 @@
-"""Tasks and methods. A task fixes the data, the prediction, the metrics and the headline; a method fits it.
+"""A task fixes the data, the prediction, the metrics and the headline; a method fits it.
 
 Adding a method is adding one file here (or in a task's folder) that registers it.
 """

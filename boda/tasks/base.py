@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from boda.data.dataset import Batch
-from boda.data.prepare import Preparation
+from boda.data.prepare import Preparation, Rule
 from boda.data.survey import Survey
 from boda.registry import Registry
 
@@ -48,7 +48,7 @@ class Task(ABC):
     name: ClassVar[str]
     headline: ClassVar[str]
     description: ClassVar[str]
-    rule: ClassVar[str]
+    rule: ClassVar[Rule]
 
     @abstractmethod
     def defaults(self, survey: Survey, model: str | None) -> dict[str, Default]:
@@ -111,7 +111,9 @@ class Method(nn.Module, ABC):
         if self.channels == 1 and images.shape[1] == 3:
             luma = pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # Rec. 601, as Pillow
             pixels = (pixels * luma).sum(1, keepdim=True)
-        return torch.addcmul(self.shift, pixels, self.scale)  # (pixels / 255 − mean) / std in one pass
+        return torch.addcmul(
+            self.shift, pixels, self.scale
+        )  # (pixels / 255 − mean) / std in one pass
 
 
 tasks: Registry[Task] = Registry("task")

@@ -50,7 +50,9 @@ class Classifier(Method):
     Config = Config
     task = "classify"
 
-    def __init__(self, net: nn.Module, preparation: Preparation, config: Config) -> None:
+    class_weights: Tensor | None
+
+    def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
         super().__init__(net, preparation, config)
         weights = torch.tensor(config.class_weights) if config.class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)
@@ -94,7 +96,7 @@ class Classify(Task):
     rule = "crop"
 
     def defaults(self, survey: Survey, model: str | None) -> dict[str, Default]:
-        """Small gray pictures get LeNet-5, small colour ones ResNet-20, larger ones a network that strides."""
+        """LeNet-5 for small gray pictures, ResNet-20 for small colour ones, else one that strides."""
         side = max(survey.height, survey.width)
         kind = "gray" if survey.gray else "colour"
         seen = f"{kind} pictures of about {survey.height}×{survey.width}"
@@ -139,18 +141,22 @@ def _size(entry: models.Entry, survey: Survey) -> Default:
 def _recipe(model: str, survey: Survey) -> dict[str, Default]:
     """Optimizer, rate, batch and epochs: the small dense networks like Adam, the residual ones SGD."""
     if model.startswith(("lenet", "mlp")):
-        recipe = {"optimizer": "adamw", "rate": 3e-3, "batch": 128, "weight_decay": 0.01}
+        optimizer, rate, decay = "adamw", 3e-3, 0.01
         reason = "tanh and dense layers learn fastest with Adam's steps"
     else:
-        recipe = {"optimizer": "sgd", "rate": 0.2, "batch": 128, "weight_decay": 5e-4}
+        optimizer, rate, decay = "sgd", 0.2, 5e-4
         reason = "residual networks generalize best with SGD and momentum"
-    while recipe["batch"] > 16 and survey.samples / recipe["batch"] < 20:
-        recipe["batch"] //= 2
-        recipe["rate"] /= math.sqrt(2) if recipe["optimizer"] == "adamw" else 2
-        reason = f"{survey.samples} pictures: smaller batches give enough steps an epoch"
+    batch, why = 128, "large enough to keep the processor busy, small enough to generalize"
+    while batch > 16 and survey.samples / batch < 20:
+        batch //= 2
+        rate /= math.sqrt(2) if optimizer == "adamw" else 2
+        why = f"{survey.samples} pictures: small batches, so that an epoch has enough steps"
     epochs = int(min(60, max(10, 300_000 / max(1, survey.samples))))
     return {
-        **{name: Default(value, reason) for name, value in recipe.items()},
+        "optimizer": Default(optimizer, reason),
+        "rate": Default(rate, f"usual for {optimizer} with batches of {batch}"),
+        "batch": Default(batch, why),
+        "weight_decay": Default(decay, f"usual for {optimizer}"),
         "epochs": Default(
             epochs, f"{survey.samples} pictures: about 300,000 looks, 10 to 60 epochs"
         ),

@@ -98,7 +98,7 @@ def test_the_published_resnet20_reaches_what_was_measured(shared_data: Path) -> 
     from boda.trained import Trained
 
     dataset = readers.read(shared_data / "cifar10-jpg")
-    trained = Trained.of_file(
+    trained = Trained.of_model(
         "resnet20", shared_data / "weights" / "resnet20_cifar10.th", dataset.classes
     )
     even = [s for s in dataset.splits["test"] if int(Path(s.id).stem) % 2 == 0]

@@ -1,0 +1,37 @@
+# Two commands on a machine with Python 3.11 or later and make: `make demo`, `make test`.
+# Where a CPU is all there is: make demo TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint types clean
+
+demo: $(VENV)/installed
+	$(BIN)/boda demo
+
+test: $(VENV)/installed-test lint types
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-test
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by itself: with the build that is installed, everything after it installs nothing of its own.
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) $(TORCH_FROM) torch
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) --editable ".[test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) boda-demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,285 @@
+"""``boda convolve``, ``boda channels`` and ``boda kernels``: pixels, kernels, and what they give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from boda.errors import DataError, UsageError, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+Picture = Annotated[Path, typer.Argument(help="a picture")]
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+MOST_SHOWN = 12  # columns of a kernel that are printed
+# (height, width) of the names that the notes use, and their neighbours
+RESOLUTIONS = {(720, 1280): "HD", (1080, 1920): "FHD", (1440, 2560): "QHD", (2160, 3840): "UHD"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the three verbs to the command line."""
+    app.command()(convolve)
+    app.command()(channels)
+    app.command()(kernels)
+
+
+def convolve(  # noqa: PLR0913 one for each option
+    image: Picture,
+    kernel: Annotated[
+        str, typer.Option(help='a name of `boda kernels`, or numbers: "1,0,-1;1,0,-1;1,0,-1"')
+    ],
+    stride: Annotated[int, typer.Option(help="pixels from one place to the next")] = 1,
+    padding: Annotated[
+        str, typer.Option(help="valid (none), same, full, or pixels on every side")
+    ] = "valid",
+    mode: Annotated[
+        str, typer.Option(help="what is padded with: zeros, replicate, reflect, circular")
+    ] = "zeros",
+    flip: Annotated[
+        bool, typer.Option("--flip", help="true convolution: the kernel turned by 180° first")
+    ] = False,
+    magnitude: Annotated[
+        bool, typer.Option("--magnitude", help="length of the gradient: sobel, scharr, prewitt")
+    ] = False,
+    gray: Annotated[
+        bool | None,
+        typer.Option(
+            "--gray/--color",
+            help="in gray, or every channel by itself; edges are sought in gray, the rest in color",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the picture to write; IMAGE-KERNEL.png if left away")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Slide a kernel over a picture: blur it, sharpen it, find its edges.
+
+    Example: boda convolve photo.jpg --kernel sobel-x --out edges.png
+
+    Example: boda convolve photo.jpg --kernel box-10 --padding same --mode replicate
+
+    Example: boda convolve photo.jpg --kernel "1,0,-1;1,0,-1;1,0,-1" --stride 2
+
+    Example: boda convolve photo.jpg --kernel sobel --magnitude
+    """
+    from boda.look import filtering
+
+    how = filtering.Sliding(stride, _padding(padding), mode, flip)
+    if magnitude:
+        name, pair = filtering.gradient_of(kernel)
+    else:
+        name, single = filtering.kernel_of(kernel)
+        pair = [single]
+    file = _target(out, f"{image.stem}-{name}{'-magnitude' * magnitude}.png", image)
+    picture = _read(image)
+    in_gray = gray if gray is not None else filtering.is_difference(pair[0])
+    planes = filtering.planes(picture, in_gray)
+    values = filtering.slide(planes, pair, how)
+    drawn, words = filtering.shown(values, None if magnitude else pair[0])
+    sizes, window = (picture.shape[0], picture.shape[1]), (pair[0].shape[0], pair[0].shape[1])
+    formulas = {
+        side: filtering.formula(n, f, pad, stride)
+        for side, n, f, pad in zip(
+            ("height", "width"), sizes, window, how.pads(sizes, window), strict=True
+        )
+    }
+    _write(file, drawn)
+    result = {
+        "image": str(image),
+        "kernel": {"name": name, "weights": [k.tolist() for k in pair] if magnitude else pair[0].tolist()},
+        "operation": ("convolution" if flip else "cross-correlation") + ", magnitude" * magnitude,
+        "channels": "gray" if in_gray else "rgb",
+        "input": list(planes.shape),
+        "output": list(values.shape),
+        "formula": {"text": "floor((n + 2p - f)/s) + 1", **formulas},
+        "range": [float(values.min()), float(values.max())],
+        "shown": words,
+        "file": str(file),
+    }  # fmt: skip
+    print(_json(result) if as_json else "\n".join(_told(result, pair, how, gray is None)))
+
+
+def channels(
+    image: Picture,
+    out: Annotated[
+        Path | None, typer.Option(help="the picture to write; IMAGE-channels.png if left away")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take a picture apart into red, green and blue, and draw the three beside each other.
+
+    Example: boda channels photo.jpg --out channels.png
+    """
+    from boda.look import sheets
+
+    file = _target(out, f"{image.stem}-channels.png", image)
+    picture = _read(image)
+    _write(file, sheets.channel_panels(picture, image.name))
+    height, width = picture.shape[:2]
+    resolution = RESOLUTIONS.get((min(height, width), max(height, width)))
+    planes = {name: picture[..., i] for i, name in enumerate(sheets.CHANNELS)}
+    ranges = {name: [int(plane.min()), int(plane.max())] for name, plane in planes.items()}
+    means = {name: float(plane.mean()) for name, plane in planes.items()}
+    gray = all((plane == planes["red"]).all() for plane in planes.values())
+    if as_json:
+        shapes = {"hwc": [height, width, 3], "chw": [3, height, width]}
+        about = {"resolution": resolution, "gray": gray, "range": ranges, "mean": means}
+        print(_json({"image": str(image), **shapes, **about, "file": str(file)}))
+        return
+    named = f", {resolution}" * (resolution is not None)
+    print(f"{image}: {height}×{width}×3 (height × width × channels){named}")
+    print(f"as PyTorch wants it: (3, {height}, {width}), channels first")
+    print(f"{3 * height * width:,} numbers of 0..255, one byte each")
+    for name in planes:
+        low, high = ranges[name]
+        print(f"  {name:<7}{low:>3} to {high:>3}, mean {means[name]:.1f}")
+    if gray:
+        print("the three are the same everywhere: a gray picture")
+    print(f"drawn   {file}")
+
+
+def kernels(
+    out: Annotated[Path | None, typer.Option(help="a picture: all of them drawn")] = None,
+    as_json: Json = False,
+) -> None:
+    """The kernels there are: their numbers, and what each one does.
+
+    Example: boda kernels --out kernels.png
+    """
+    from boda import ops
+    from boda.look import sheets
+
+    named = [(name, ops.kernel(name)) for name in sheets.in_order(ops.kernels.names())]
+    if out is not None:
+        _write(_target(out, "kernels.png"), sheets.kernel_sheet(named))
+    if as_json:
+        rows = [
+            {"name": name, "what": sheets.ABOUT.get(name, ""), "weights": kernel.tolist()}
+            for name, kernel in named
+        ]
+        print(_json({"kernels": rows, "file": None if out is None else str(out)}))
+        return
+    for name, kernel in named:
+        print(f"{name:<17}{sheets.ABOUT.get(name, '')}", *_grid(kernel), "", sep="\n")
+    print("box-10 and gaussian-2.5 choose the size and the sigma of those two.")
+    print('By hand: boda convolve photo.jpg --kernel "1,0,-1;1,0,-1;1,0,-1"')
+    if out is not None:
+        print(f"drawn   {out}")
+
+
+def _told(result: dict[str, Any], pair: list[Tensor], how: Any, chosen: bool) -> list[str]:
+    """The result for people."""
+    from boda.look.arithmetic_page import number
+
+    name, (low, high) = result["kernel"]["name"], result["range"]
+    why = ""
+    if chosen and result["channels"] == "gray":
+        why = " (the weights add up to 0, it seeks differences; --color: every channel by itself)"
+    lines = [f"{result['image']}: {'×'.join(map(str, _hwc(result['input'])))}, "
+             f"in {'gray' if result['channels'] == 'gray' else 'color'}{why}", ""]  # fmt: skip
+    for kernel, axis in zip(pair, ("-x", "-y") if len(pair) > 1 else ("",), strict=True):
+        total = round(float(kernel.double().sum()), 4) + 0.0
+        size = "×".join(map(str, kernel.shape))
+        lines += [f"{name}{axis}, {size}, its weights add up to {number(total)}", *_grid(kernel)]
+        if how.flip and (kernel != kernel.flip(0, 1)).any():
+            lines += ["turned by 180°", *_grid(kernel.flip(0, 1))]
+        lines.append("")
+    same = all((kernel == kernel.flip(0, 1)).all() for kernel in pair)
+    operation = (
+        "convolution: the kernel is turned by 180° first"
+        if how.flip
+        else "cross-correlation: the kernel as it stands (--flip: convolution)"
+    )
+    if same:
+        operation += "; this kernel looks the same both ways"
+    pads = f"padding {how.padding}" + f", {how.mode}" * (how.padding not in ("valid", 0))
+    lines.append(f"does     {operation}")
+    if len(pair) > 1:
+        lines.append("then     √(x² + y²), the length of the gradient")
+    lines += [
+        f"size     floor((n + 2p − f)/s) + 1, {pads}, stride {how.stride}",
+        f"height   {result['formula']['height']}",
+        f"width    {result['formula']['width']}",
+        f"values   {number(low)} to {number(high)}",
+        f"shown    {result['shown']}",
+        f"written  {result['file']} ({'×'.join(map(str, result['output'][1:]))})",
+    ]
+    return lines
+
+
+def _grid(kernel: Tensor) -> list[str]:
+    """The kernel's numbers in columns; a large one in a sentence."""
+    from boda.look.arithmetic_page import number
+    from boda.look.filtering import weights_in_words
+
+    if kernel.shape[1] > MOST_SHOWN or kernel.shape[0] > 2 * MOST_SHOWN:
+        low, high = number(float(kernel.min())), number(float(kernel.max()))
+        return [f"  {kernel.numel():,} weights " + (low if low == high else f"from {low} to {high}")]
+    words = weights_in_words(kernel)
+    width = max(len(word) for row in words for word in row)
+    return ["  " + "  ".join(f"{word:>{width}}" for word in row) for row in words]
+
+
+def _padding(text: str) -> str | int:
+    words = ("valid", "same", "full")
+    if text.lower() in words:
+        return text.lower()
+    try:
+        return int(text)
+    except ValueError:
+        raise unknown("--padding", text, [*words, "1"]) from None
+
+
+def _hwc(shape: list[int]) -> list[int]:
+    return [*shape[1:], shape[0]]
+
+
+def _read(image: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    from boda.data.image import decode
+
+    try:
+        data = image.read_bytes()
+    except OSError as error:
+        why = f"the picture cannot be read ({error.strerror or error})"
+        raise DataError(why, file=image, fix="Check the path.") from None
+    return decode(data, str(image))
+
+
+def _target(out: Path | None, name: str, image: Path | None = None) -> Path:
+    """The file to write, known to be one that may be: asked before the work is done."""
+    file = Path(name) if out is None else out / name if out.is_dir() else out
+    if file.suffix.lower() not in FORMATS:
+        raise UsageError(f"--out {file}: give a name that ends in .png or .jpg.")
+    if image is not None and file.exists() and image.exists() and file.samefile(image):
+        raise UsageError(f"{file} is the picture itself, which stays as it is. Give another --out.")
+    return file
+
+
+def _write(file: Path, picture: np.ndarray) -> None:
+    import io
+
+    from PIL import Image
+
+    from boda.files import atomic_write
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, FORMATS[file.suffix.lower()], quality=95)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(file, buffer.getvalue())
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written ({error.strerror or error}).") from None
+
+
+def _json(result: dict[str, Any]) -> str:
+    return json.dumps(result, ensure_ascii=False, allow_nan=False)

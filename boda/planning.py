@@ -1,0 +1,91 @@
+"""From a look at the data to the plan of a fit: what was chosen, by whom and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+
+from boda.data import readers
+from boda.data.classes import by_name
+from boda.data.dataset import Pictures
+from boda.data.prepare import Preparation
+from boda.data.split import arrange, labels_of
+from boda.data.transforms import policies
+from boda.options import FitOptions, Plan, parse_settings
+from boda.tasks import Default, Method
+from boda.types import Dataset
+
+MEASURED = 4096  # pictures from which mean and deviation are computed
+
+
+def choose(defaults: dict[str, Default], options: FitOptions) -> dict[str, Default]:
+    """The task's defaults, with what the person chose in their place."""
+    named = {"rate": options.lr, "batch": options.batch, "augment": options.augment}
+    named |= {"size": options.size, "epochs": options.epochs}
+    chosen = {name: Default(v, "you chose it") for name, v in named.items() if v is not None}
+    if options.minutes is not None:
+        defaults = {name: value for name, value in defaults.items() if name != "epochs"}
+        chosen["minutes"] = Default(options.minutes, "you chose it")
+    return defaults | chosen
+
+
+def settle(
+    kind: type[Method], defaults: dict[str, Default], options: FitOptions, settings: dict[str, str]
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan and the method's configuration: defaults, then options, then ``--set``."""
+    plan_set, config_set = parse_settings(settings, Plan, kind.Config)
+    values = {name: default.value for name, default in defaults.items()}
+    same = ("precision", "device", "devices", "nodes", "seed")
+    values |= {name: getattr(options, name) for name in same}
+    plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)} | plan_set)
+    policies[plan.augment]  # an unknown one is refused here
+    config = {n: v for n, v in values.items() if n in _fields(kind.Config)} | config_set
+    return plan, dataclasses.asdict(kind.Config(**config))
+
+
+def _fields(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
+
+
+def divide(dataset: Dataset, val: str | None, seed: int) -> tuple[Dataset, dict[str, Any]]:
+    """The splits to work with, from the data alone or with other data to validate on."""
+    if val in (None, "none"):
+        return arrange(dataset, seed, val=val is None)
+    assert val is not None
+    arranged, record = arrange(dataset, seed, val=False)
+    other = by_name(readers.read(val, task=dataset.task), dataset.classes)
+    samples = next(
+        other.splits[name] for name in ("val", "test", "all", "train") if name in other.splits
+    )
+    splits = {**arranged.splits, "val": samples}
+    record = {"rule": f"validated on {val}", "counts": {n: len(s) for n, s in splits.items()}}
+    problems = dataset.problems + other.problems
+    return dataclasses.replace(arranged, splits=splits, problems=problems), record
+
+
+def with_measured_pixels(preparation: Preparation, train: Pictures) -> Preparation:
+    """Mean and standard deviation of the training pictures, per channel, in 0..1."""
+    positions = np.unique(np.linspace(0, len(train) - 1, min(MEASURED, len(train))).astype(int))
+    if train.images is not None:
+        pixels = train.images[torch.from_numpy(positions)].numpy()
+    else:
+        few = positions[:: max(1, len(positions) // 256)]
+        pixels = np.stack([train.prepared(int(i)) for i in few]).transpose(0, 3, 1, 2)
+    values = pixels.astype(np.float32) / 255
+    mean, std = values.mean((0, 2, 3)), values.std((0, 2, 3))
+    return dataclasses.replace(
+        preparation,
+        mean=tuple(round(float(v), 4) for v in mean),
+        std=tuple(round(float(v), 4) or 1.0 for v in std),
+    )
+
+
+def class_weights(dataset: Dataset) -> tuple[float, ...]:
+    """Weights of the loss inverse to the number of pictures of each class; their mean over pictures is 1."""
+    labels = labels_of(dataset.splits["train"])
+    counts = np.bincount(labels, minlength=len(dataset.classes)).clip(1)
+    weights = counts.sum() / (len(counts) * counts)
+    return tuple(round(float(weight), 6) for weight in weights)

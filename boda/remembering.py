@@ -1,0 +1,50 @@
+"""What a run remembers of how it came about, beside its plan."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import boda
+from boda.data.split import labels_of
+from boda.machine import choose_precision
+from boda.options import Plan
+from boda.types import Dataset
+
+
+def class_counts(dataset: Dataset) -> dict[str, int]:
+    """Training pictures of each class."""
+    counts = np.bincount(labels_of(dataset.splits["train"]), minlength=len(dataset.classes))
+    return dict(zip(dataset.classes, counts.tolist(), strict=True))
+
+
+def command() -> str:
+    """What was typed, so that it can be typed again."""
+    if Path(sys.argv[0]).name in ("boda", "__main__.py"):
+        return shlex.join(["boda", *sys.argv[1:]])
+    return "boda.fit in Python"
+
+
+def environment(fabric: Any, plan: Plan) -> dict[str, Any]:
+    """What the result may depend on beside the record."""
+    return {
+        "device": str(fabric.device),
+        "processes": fabric.world_size,
+        "precision": choose_precision(plan.precision, fabric.device.type),
+        "threads": torch.get_num_threads(),
+        "processors": os.cpu_count(),
+        "system": platform.platform(),
+        "versions": {
+            "boda": boda.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
