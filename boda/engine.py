@@ -78,6 +78,7 @@ class Engine:
         self.run, self.fabric, self.plan, self.progress = run, fabric, plan, progress
         self.began = time.monotonic() if began is None else began
         self.state = State()
+        self.share = 0.0  # of the plan that is done, as all processes see it
         self.reserve = 0.0  # seconds that the last validation will take
         self.drawn = 0.0
 
@@ -89,7 +90,7 @@ class Engine:
             TrainingError: a loss that is not finite; memory that is not there.
         """
         self.task, self.train, self.val = task, train, val
-        self.per_epoch = math.ceil(math.ceil(len(train) / self.fabric.world_size) / self.plan.batch)
+        self.per_epoch = math.ceil(self._mine(torch.arange(len(train))).numel() / self.plan.batch)
         self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = _average(method, self.plan.ema) if self.plan.ema else None
         wrapped = self.fabric.setup(self.method, *method.optimizers(self.plan.rate))
@@ -115,17 +116,26 @@ class Engine:
         if self.plan.minutes is not None:
             return min(1.0, self.elapsed / max(1e-9, 60 * self.plan.minutes - self.reserve))
         assert self.plan.epochs is not None
-        whole = (
-            self.state.step - self.state.batch % self.plan.accumulate
-        )  # parts of a step do not count
+        # Batches whose gradients still wait for others are parts of a step: they do not count yet.
+        whole = self.state.step - self.state.batch % self.plan.accumulate
         return min(1.0, whole / (self.plan.epochs * self.per_epoch))
+
+    def _agree(self, *values: float) -> tuple[float, ...]:
+        """The first process's values: what depends on a clock or a signal, all must decide alike."""
+        return values if self.fabric.world_size == 1 else self.fabric.broadcast(values)
+
+    def _mine(self, order: Tensor) -> Tensor:
+        """This process's part of an order; all parts are equally long, or some would wait for ever."""
+        world = self.fabric.world_size
+        return order[: max(world, len(order) // world * world)][self.fabric.global_rank :: world]
 
     def _finished(self) -> bool:
         waited = self.state.epoch - self.state.improved_epoch
         if self.plan.patience and self.val is not None and waited >= self.plan.patience:
             self.progress.say(f"no progress in {waited} epochs: stopped early")
             return True
-        return self.done() >= 1
+        (self.share,) = self._agree(self.done())
+        return self.share >= 1
 
     def _epoch(self) -> None:
         """One pass over the training pictures, or what is left of it, then the validation."""
@@ -133,7 +143,7 @@ class Engine:
         order = epoch_order(len(self.train), plan.seed, state.epoch)
         numbers = random_table(len(self.train), plan.seed, state.epoch)
         augment = policies[plan.augment]
-        mine = order[self.fabric.global_rank :: self.fabric.world_size][state.batch * plan.batch :]
+        mine = self._mine(order)[state.batch * plan.batch :]
         clock = time.monotonic() - state.epoch_seconds
         self.wrapped.train()
         for batch in self.train.batches(mine, plan.batch):
@@ -144,11 +154,12 @@ class Engine:
             if now - self.drawn > DRAW_EVERY:
                 self.drawn = now
                 self._draw()
-            if self._between_steps() and (self.stop.asked or now - self.saved > plan.save_seconds):
+            self.share, asked = self._agree(self.done(), self.stop.asked)
+            if self._between_steps() and (asked or now - self.saved > plan.save_seconds):
                 self._save()
-                if self.stop.asked:
+                if asked:
                     raise KeyboardInterrupt
-            if plan.minutes is not None and self.done() >= 1:
+            if plan.minutes is not None and self.share >= 1:
                 break
         self._close_epoch()
 
@@ -156,7 +167,7 @@ class Engine:
         """Every optimizer's turn on one batch."""
         state, plan = self.state, self.plan
         torch.default_generator.manual_seed(mix(plan.seed, state.step, self.fabric.global_rank))
-        factor = plan.factor(self.done())
+        factor = plan.factor(self.share)
         last_part = self._between_steps(state.batch + 1)
         for turn, optimizer in enumerate(self.optimizers):
             if len(self.optimizers) > 1:
@@ -201,10 +212,8 @@ class Engine:
         row: dict[str, Any] = {
             "epoch": state.epoch + 1,
             "train_loss": state.loss_sum / max(1, state.pictures),
-            "rate": self.plan.rate * self.plan.factor(self.done()),
-            "images_per_second": self.fabric.world_size
-            * state.pictures
-            / max(1e-9, state.epoch_seconds),
+            "rate": self.plan.rate * self.plan.factor(self.share),
+            "images_per_second": self._speed(),
         }
         state.epoch, state.batch, state.loss_sum, state.pictures = state.epoch + 1, 0, 0.0, 0
         state.epoch_seconds = 0.0
@@ -215,7 +224,7 @@ class Engine:
             figures = measure(kept, self.val, self.task.metrics(self.run.classes), self.fabric)
             self.reserve = time.monotonic() - clock
             row |= {f"val_{name}": figure for name, figure in figures.items()}
-            value = figures[self.task.headline]
+            (value,) = self._agree(figures[self.task.headline])
         row |= {"steps": state.step, "seconds": self.elapsed}
         if value > state.best:
             state.improved_epoch = state.epoch
@@ -244,7 +253,10 @@ class Engine:
 
     def _restore(self) -> None:
         saved = self.run.load_state()
-        if saved is None:
+        if saved is None:  # new; from here on there is always something to go on with
+            self.started = self.began
+            self._cut_history(0)
+            self._save()
             return
         self.state = State(**saved["state"])
         self.method.load_state_dict(saved["model"])
@@ -252,7 +264,11 @@ class Engine:
             self.average.load_state_dict(saved["average"])
         for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
-        self.run.cut_history(self.state.epoch)
+        self._cut_history(self.state.epoch)
+
+    def _cut_history(self, epochs: int) -> None:
+        if self.fabric.is_global_zero:
+            self.run.cut_history(epochs)
 
     def _draw(self) -> None:
         state, plan = self.state, self.plan
@@ -266,9 +282,13 @@ class Engine:
             epoch=state.epoch + 1,
             epochs=plan.epochs,
             loss=state.loss_sum / max(1, state.pictures),
-            speed=self.fabric.world_size * state.pictures / max(1e-9, state.epoch_seconds),
+            speed=self._speed(),
             remaining=remaining,
         )
+
+    def _speed(self) -> float:
+        """Pictures a second in this epoch, over all processes."""
+        return self.fabric.world_size * self.state.pictures / max(1e-9, self.state.epoch_seconds)
 
     def _not_finite(self, losses: dict[str, Tensor], batch: Batch) -> str:
         terms = ", ".join(f"{name} = {loss.item():g}" for name, loss in losses.items())

@@ -96,9 +96,7 @@ def fit(
         "command": remembering.command(),
         **remembering.environment(fabric, plan),
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        method = build(record)
+    method = _new(record)
     if options.weights:
         _start_from(method, options.weights, record, progress)
     _try(method, preparation)
@@ -135,7 +133,7 @@ def resume(
     record["plan"], record["finished"] = dataclasses.asdict(plan), False
     if fabric.is_global_zero:
         run.save_record()
-    return _go(run, build(record), loaded, Engine(run, fabric, plan, progress, began), progress)
+    return _go(run, _new(record), loaded, Engine(run, fabric, plan, progress, began), progress)
 
 
 def data_of(run: Run) -> Dataset:
@@ -162,6 +160,13 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
         run.save_record()
     report.write_report(run.report, run.record, run.history(), run.evaluation(), gallery)
     return run
+
+
+def _new(record: dict[str, Any]) -> Method:
+    """The method of a record; its first weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(record["seed"])
+        return build(record)
 
 
 def _try(method: Method, preparation: Preparation) -> None:

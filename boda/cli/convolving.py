@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from boda.look.filtering import Sliding
+
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 Picture = Annotated[Path, typer.Argument(help="a picture")]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-MOST_SHOWN = 12  # columns of a kernel that are printed
+FORMULA = "floor((n + 2p − f)/s) + 1"
 # (height, width) of the names that the notes use, and their neighbours
 RESOLUTIONS = {(720, 1280): "HD", (1080, 1920): "FHD", (1440, 2560): "QHD", (2160, 3840): "UHD"}
 
@@ -30,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command()(kernels)
 
 
-def convolve(  # noqa: PLR0913 one for each option
+def convolve(  # noqa: PLR0913, PLR0917 one for each option
     image: Picture,
     kernel: Annotated[
         str, typer.Option(help='a name of `boda kernels`, or numbers: "1,0,-1;1,0,-1;1,0,-1"')
@@ -52,7 +54,7 @@ def convolve(  # noqa: PLR0913 one for each option
         bool | None,
         typer.Option(
             "--gray/--color",
-            help="in gray, or every channel by itself; edges are sought in gray, the rest in color",
+            help="in gray, or every channel by itself; by default gray for edges, colour for the rest",
             show_default=False,
         ),
     ] = None,
@@ -71,6 +73,8 @@ def convolve(  # noqa: PLR0913 one for each option
 
     Example: boda convolve photo.jpg --kernel sobel --magnitude
     """
+    import numpy as np
+
     from boda.look import filtering
 
     how = filtering.Sliding(stride, _padding(padding), mode, flip)
@@ -86,22 +90,17 @@ def convolve(  # noqa: PLR0913 one for each option
     values = filtering.slide(planes, pair, how)
     drawn, words = filtering.shown(values, None if magnitude else pair[0])
     sizes, window = (picture.shape[0], picture.shape[1]), (pair[0].shape[0], pair[0].shape[1])
-    formulas = {
-        side: filtering.formula(n, f, pad, stride)
-        for side, n, f, pad in zip(
-            ("height", "width"), sizes, window, how.pads(sizes, window), strict=True
-        )
-    }
     _write(file, drawn)
+    weights = [filtering.plain(one.numpy()) for one in pair]
     result = {
         "image": str(image),
-        "kernel": {"name": name, "weights": [k.tolist() for k in pair] if magnitude else pair[0].tolist()},
+        "kernel": {"name": name, "weights": weights if magnitude else weights[0]},
         "operation": ("convolution" if flip else "cross-correlation") + ", magnitude" * magnitude,
         "channels": "gray" if in_gray else "rgb",
         "input": list(planes.shape),
         "output": list(values.shape),
-        "formula": {"text": "floor((n + 2p - f)/s) + 1", **formulas},
-        "range": [float(values.min()), float(values.max())],
+        "formula": {"text": FORMULA, **filtering.formulas(sizes, window, how)},
+        "range": filtering.plain(np.array([values.min(), values.max()])),
         "shown": words,
         "file": str(file),
     }  # fmt: skip
@@ -157,41 +156,45 @@ def kernels(
     """
     from boda import ops
     from boda.look import sheets
+    from boda.look.filtering import plain
 
     named = [(name, ops.kernel(name)) for name in sheets.in_order(ops.kernels.names())]
     if out is not None:
         _write(_target(out, "kernels.png"), sheets.kernel_sheet(named))
     if as_json:
         rows = [
-            {"name": name, "what": sheets.ABOUT.get(name, ""), "weights": kernel.tolist()}
+            {"name": name, "what": sheets.ABOUT.get(name, ""), "weights": plain(kernel.numpy())}
             for name, kernel in named
         ]
         print(_json({"kernels": rows, "file": None if out is None else str(out)}))
         return
     for name, kernel in named:
-        print(f"{name:<17}{sheets.ABOUT.get(name, '')}", *_grid(kernel), "", sep="\n")
+        print(f"{name:<17}{sheets.ABOUT.get(name, '')}", *sheets.printed(kernel), "", sep="\n")
     print("box-10 and gaussian-2.5 choose the size and the sigma of those two.")
     print('By hand: boda convolve photo.jpg --kernel "1,0,-1;1,0,-1;1,0,-1"')
     if out is not None:
         print(f"drawn   {out}")
 
 
-def _told(result: dict[str, Any], pair: list[Tensor], how: Any, chosen: bool) -> list[str]:
+def _told(result: dict[str, Any], pair: list[Tensor], how: Sliding, by_itself: bool) -> list[str]:
     """The result for people."""
     from boda.look.arithmetic_page import number
+    from boda.look.sheets import printed
 
     name, (low, high) = result["kernel"]["name"], result["range"]
     why = ""
-    if chosen and result["channels"] == "gray":
-        why = " (the weights add up to 0, it seeks differences; --color: every channel by itself)"
-    lines = [f"{result['image']}: {'×'.join(map(str, _hwc(result['input'])))}, "
-             f"in {'gray' if result['channels'] == 'gray' else 'color'}{why}", ""]  # fmt: skip
+    if by_itself and result["channels"] == "gray":
+        why = " (weights that add up to 0 look for differences; --color: every channel by itself)"
+    depth, height, width = result["input"]
+    colored = "×3 in colour" if depth == 3 else " in gray"
+    lines = [f"{result['image']}: {height}×{width}{colored}{why}", ""]
     for kernel, axis in zip(pair, ("-x", "-y") if len(pair) > 1 else ("",), strict=True):
         total = round(float(kernel.double().sum()), 4) + 0.0
         size = "×".join(map(str, kernel.shape))
-        lines += [f"{name}{axis}, {size}, its weights add up to {number(total)}", *_grid(kernel)]
+        title = "typed by hand" if name == "typed" else f"{name}{axis}"
+        lines += [f"{title}: {size}, the weights add up to {number(total)}", *printed(kernel)]
         if how.flip and (kernel != kernel.flip(0, 1)).any():
-            lines += ["turned by 180°", *_grid(kernel.flip(0, 1))]
+            lines += ["turned by 180°", *printed(kernel.flip(0, 1))]
         lines.append("")
     same = all((kernel == kernel.flip(0, 1)).all() for kernel in pair)
     operation = (
@@ -201,12 +204,16 @@ def _told(result: dict[str, Any], pair: list[Tensor], how: Any, chosen: bool) ->
     )
     if same:
         operation += "; this kernel looks the same both ways"
-    pads = f"padding {how.padding}" + f", {how.mode}" * (how.padding not in ("valid", 0))
+    pads = f"padding {how.padding}"
+    if how.padding not in ("valid", 0):
+        pads += f" ({how.mode})"
+    elif how.mode != "zeros":
+        pads += f" (none, so --mode {how.mode} changes nothing)"
     lines.append(f"does     {operation}")
     if len(pair) > 1:
         lines.append("then     √(x² + y²), the length of the gradient")
     lines += [
-        f"size     floor((n + 2p − f)/s) + 1, {pads}, stride {how.stride}",
+        f"size     {FORMULA}, {pads}, stride {how.stride}",
         f"height   {result['formula']['height']}",
         f"width    {result['formula']['width']}",
         f"values   {number(low)} to {number(high)}",
@@ -214,19 +221,6 @@ def _told(result: dict[str, Any], pair: list[Tensor], how: Any, chosen: bool) ->
         f"written  {result['file']} ({'×'.join(map(str, result['output'][1:]))})",
     ]
     return lines
-
-
-def _grid(kernel: Tensor) -> list[str]:
-    """The kernel's numbers in columns; a large one in a sentence."""
-    from boda.look.arithmetic_page import number
-    from boda.look.filtering import weights_in_words
-
-    if kernel.shape[1] > MOST_SHOWN or kernel.shape[0] > 2 * MOST_SHOWN:
-        low, high = number(float(kernel.min())), number(float(kernel.max()))
-        return [f"  {kernel.numel():,} weights " + (low if low == high else f"from {low} to {high}")]
-    words = weights_in_words(kernel)
-    width = max(len(word) for row in words for word in row)
-    return ["  " + "  ".join(f"{word:>{width}}" for word in row) for row in words]
 
 
 def _padding(text: str) -> str | int:
@@ -237,10 +231,6 @@ def _padding(text: str) -> str | int:
         return int(text)
     except ValueError:
         raise unknown("--padding", text, [*words, "1"]) from None
-
-
-def _hwc(shape: list[int]) -> list[int]:
-    return [*shape[1:], shape[0]]
 
 
 def _read(image: Path) -> np.ndarray:

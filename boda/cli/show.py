@@ -92,7 +92,12 @@ def figures(metrics: dict[str, float]) -> None:
 
 
 def predictions(found: Sequence[Prediction], out: Path | None) -> None:
-    """Top classes of every picture."""
+    """The top classes of a picture as a table, of several one line each."""
+    if len(found) == 1 and found[0].scores is not None:
+        print(found[0].source)
+        rows = zip(found[0].names or [], found[0].scores, strict=True)
+        table([{"class": name, "score": float(score)} for name, score in rows], ("class", "score"))
+        found = []
     for prediction in found:
         names, scores = prediction.names or [], prediction.scores
         assert scores is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +19,14 @@ from boda.data.image import MOST_PIXELS
 from boda.errors import UsageError, unknown
 from boda.look import colours
 from boda.look.arithmetic_page import alike, number
-from boda.ops import convolve, correlate, grayscale, kernels
+from boda.ops import convolve, correlate, grayscale, kernels, pad
 from boda.ops.cost import Pads, output_size, padding_per_axis
 
 MODES = ("zeros", "replicate", "reflect", "circular")
 GRADIENTS = ("sobel", "scharr", "prewitt")
 LARGEST_SIDE = 1000  # of a kernel: beyond, one picture would take hours, or all the memory
-BAND = 2**20  # values that are coloured at a time: float64 of 50 million pixels would not fit
-FULL = 0.999  # of the values are within the full colour: one glint must not pale all the rest
+BAND = 2**20  # pixels that are worked on at a time: 50 million in float64 would not fit
+FULL = 0.99  # of the values are short of the full colour: a few glints must not pale all the rest
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Sliding:
             pads = [(after, before) for before, after in pads]
         padded = [n + sum(widths) for n, widths in zip(sizes, pads, strict=True)]
         if any(f > n for f, n in zip(window, padded, strict=True)):
-            around = "" if padded == list(sizes) else f", with its padding {_by(padded)},"
+            around = "" if padded == list(sizes) else f", with its padding {_by(padded)}"
             raise UsageError(
                 f"the kernel ({_by(window)}) is larger than the picture ({_by(sizes)}{around}): it "
                 "has no place in it. Use a smaller kernel, a larger picture, or --padding same."
@@ -117,7 +118,10 @@ def is_difference(kernel: Tensor) -> bool:
 def planes(picture: np.ndarray, gray: bool) -> Tensor:
     """(H, W, 3) uint8 → (3, H, W), or (1, H, W) with the luma of Rec. 601."""
     channels = torch.from_numpy(picture).permute(2, 0, 1)
-    return grayscale(channels) if gray else channels
+    if not gray:
+        return channels
+    bands = channels.split(max(1, BAND // channels.shape[2]), dim=1)
+    return torch.cat([grayscale(band) for band in bands], dim=1)
 
 
 def slide(channels: Tensor, pair: list[Tensor], how: Sliding) -> np.ndarray:
@@ -129,21 +133,17 @@ def slide(channels: Tensor, pair: list[Tensor], how: Sliding) -> np.ndarray:
         how: stride, padding, mode, flip.
 
     Returns:
-        (C, H', W') float32, exact for whole weights (below 2^24).
+        (C, H', W') float32; whole weights, fewer than 100, give exact results (below 2^24).
 
     Raises:
         UsageError: the kernel does not fit, or the results are too large to be numbers.
     """
-    how.pads((channels.shape[1], channels.shape[2]), (pair[0].shape[0], pair[0].shape[1]))
-    operation = convolve if how.flip else correlate
+    window = pair[0].shape[0], pair[0].shape[1]
+    pads = how.pads((channels.shape[1], channels.shape[2]), window)
     done = []
-    for channel in channels:  # one at a time: half the memory, and it is the same work
-        results = [
-            operation(
-                channel.float(), kernel, padding=how.padding, pad_mode=how.mode, stride=how.stride
-            )
-            for kernel in pair
-        ]
+    for channel in channels:
+        padded = pad(channel[None, None].float(), pads, how.mode)[0, 0]
+        results = [_in_bands(padded, kernel, how) for kernel in pair]
         done.append(results[0] if len(results) == 1 else torch.hypot(*results))
     values = torch.stack(done).numpy()
     if not (np.isfinite(values.min()) and np.isfinite(values.max())):
@@ -153,12 +153,45 @@ def slide(channels: Tensor, pair: list[Tensor], how: Sliding) -> np.ndarray:
     return values
 
 
-def formula(n: int, f: int, pads: tuple[int, int], stride: int) -> str:
-    """``floor((n + 2p − f)/s) + 1`` with the numbers put in, and what it comes to."""
-    before, after = pads
-    padding = f"2·{before}" if before == after else f"({before} + {after})"
-    size = output_size(n, f, pads, stride)
-    return f"floor(({n} + {padding} − {f})/{stride}) + 1 = {size}"
+def _in_bands(padded: Tensor, kernel: Tensor, how: Sliding) -> Tensor:
+    """Some rows at a time: PyTorch's layer takes many times the memory of what it is given."""
+    operation = convolve if how.flip else correlate
+    height = output_size(padded.shape[0], kernel.shape[0], 0, how.stride)
+    parts = _column_and_row(kernel)
+    rows, bands = max(1, BAND // padded.shape[1]), []
+    for top in range(0, height, rows):
+        last = min(top + rows, height) - 1
+        band = padded[top * how.stride : last * how.stride + kernel.shape[0]]
+        if parts is None:
+            bands.append(operation(band, kernel, stride=how.stride))
+        else:
+            down = operation(band, parts[0], stride=(how.stride, 1))
+            bands.append(operation(down, parts[1], stride=(1, how.stride)))
+    return torch.cat(bands)
+
+
+def _column_and_row(kernel: Tensor) -> tuple[Tensor, Tensor] | None:
+    """A large blur is a column times a row: 2f products a pixel in place of f², the same sum."""
+    exact = kernel.double()
+    total = exact.sum()
+    if kernel.numel() < 100 or float(total) <= 1e-3 * float(exact.abs().sum()):
+        return None
+    column, row = exact.sum(1, keepdim=True), exact.sum(0, keepdim=True) / total
+    alike_to = 1e-6 * float(exact.abs().max())
+    if not torch.allclose(column * row, exact, rtol=1e-5, atol=alike_to):
+        return None
+    return column.float(), row.float()
+
+
+def formulas(sizes: tuple[int, int], window: tuple[int, int], how: Sliding) -> dict[str, str]:
+    """``floor((n + 2p − f)/s) + 1`` with the numbers put in, for "height" and "width"."""
+    told = {}
+    pads = how.pads(sizes, window)
+    for side, n, f, (before, after) in zip(("height", "width"), sizes, window, pads, strict=True):
+        around = f"2·{before}" if before == after else f"({before} + {after})"
+        size = output_size(n, f, (before, after), how.stride)
+        told[side] = f"floor(({n} + {around} − {f})/{how.stride}) + 1 = {size}"
+    return told
 
 
 def shown(values: np.ndarray, kernel: Tensor | None) -> tuple[np.ndarray, str]:
@@ -194,18 +227,21 @@ def _lengths(values: np.ndarray) -> tuple[np.ndarray, str]:
 
 def _signed(values: np.ndarray) -> tuple[np.ndarray, str]:
     largest = _full_colour(values)
-    reach = f"full colour from ±{number(largest)}"
+    reach = number(largest)
     if len(values) > 1:  # three signed numbers a pixel: each its own distance from the middle
         drawn = [_bytes(128 + plane * (127 / largest)) for plane in values]
-        return _as_picture(drawn), f"signed, each channel by itself: zero is mid-gray, {reach}"
+        words = f"black from −{reach}, zero mid-gray, white from {reach}"
+        return _as_picture(drawn), f"signed, each channel by itself: {words}"
     plane = values[0]
     rows = max(1, BAND // plane.shape[1])
     bands = [colours.signed(plane[y : y + rows], largest) for y in range(0, plane.shape[0], rows)]
-    return np.concatenate(bands), f"signed: blue below zero, white zero, red above; {reach}"
+    return np.concatenate(
+        bands
+    ), f"signed: blue below zero, white zero, red above; full colour from ±{reach}"
 
 
 def _full_colour(values: np.ndarray) -> float:
-    """The size that gets the full colour: of all values but the largest thousandth, never 0."""
+    """The size that gets the full colour: of all values but the largest hundredth, never 0."""
     sizes = np.abs(values).ravel()
     place = min(int(FULL * sizes.size), sizes.size - 1)
     return float(np.partition(sizes, place)[place]) or float(sizes.max()) or 1.0
@@ -219,16 +255,22 @@ def _as_picture(channels: list[np.ndarray]) -> np.ndarray:
     return channels[0] if len(channels) == 1 else np.stack(channels, -1)
 
 
+def plain(values: np.ndarray) -> list[Any]:
+    """float32 for JSON, each with the fewest figures that mean it: 0.01, not 0.009999999776."""
+    plain_values: list[Any] = values.astype(str).astype(float).tolist()
+    return plain_values
+
+
 def weights_in_words(kernel: Tensor) -> list[list[str]]:
     """A kernel's numbers: whole, as 1/9 where all are such shares, else with three figures."""
     weights = kernel.double().numpy()
     if (weights == np.round(weights)).all() and abs(weights).max() < 1e6:
         return [[f"{w:.0f}".replace("-", "−") for w in row] for row in weights + 0.0]
-    with np.errstate(divide="ignore"):
-        below = np.where(weights == 0, 1, np.round(1 / weights))
-    if (abs(below) <= 1e4).all() and np.allclose(weights, np.sign(weights) / abs(below), 1e-6, 0):
-        return [[_share(w, b) for w, b in zip(*pair, strict=True)]
-                for pair in zip(weights, below, strict=True)]  # fmt: skip
+    inverse = 1 / np.where(weights == 0, 1, weights)
+    below = np.round(inverse)
+    if abs(below).min() >= 1 and abs(below).max() <= 1e4 and np.allclose(inverse, below, 1e-6, 0):
+        pairs = zip(weights, below, strict=True)
+        return [[_share(w, n) for w, n in zip(*pair, strict=True)] for pair in pairs]
     return alike(weights)
 
 

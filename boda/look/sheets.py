@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from boda.draw import INK, MUTED, PAPER, RULE, TINY
-from boda.fonts import Font, font_for, text_font
+from boda.fonts import Font, font_for, nfc, text_font
 from boda.look import colours
+from boda.look.arithmetic_page import number
 from boda.look.filtering import weights_in_words
 
 MARGIN, GAP = 28, 22
 PANEL = 400  # pixels of a panel's longer side; a larger picture is made smaller
-GRID, COLUMNS = 204, 4  # pixels of a kernel's side; kernels in a row
+GRID, COLUMNS = 210, 5  # pixels of a kernel's side; kernels in a row
+SOFT = 1.35  # times the largest weight has the full colour: numbers stay easy to read
+MOST_SHOWN = 12  # columns of a kernel that are printed
 CHANNELS = ("red", "green", "blue")
 STRONG = ((190, 38, 38), (22, 122, 62), (37, 99, 208))  # read on white
 
@@ -24,7 +28,7 @@ ABOUT = {
     "identity": "changes nothing: the pixel itself",
     "box": "blur: the mean of 3×3 pixels; box-10 takes 10×10",
     "gaussian": "blur: a bell of sigma 1, near pixels count most; gaussian-2.5 has sigma 2.5",
-    "sharpen": "the pixel and what sets it apart from its four neighbours",
+    "sharpen": "to the pixel is added what sets it apart from its four neighbours",
     "emboss": "a relief, as if lit along the diagonal",
     "laplacian": "how far the four neighbours are from the pixel; 0 on any even slope",
     "vertical-edge": "left minus right: the notes' kernel, positive where it is brighter on the left",
@@ -44,6 +48,18 @@ def in_order(names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
 
+def printed(kernel: Tensor) -> list[str]:
+    """The kernel's numbers as lines of text, in columns; one too large for that in a sentence."""
+    words = weights_in_words(kernel)
+    if kernel.numel() > 9 and (kernel == kernel[0, 0]).all():
+        return [f"  {kernel.numel():,} weights of {words[0][0]}"]
+    if kernel.shape[1] > MOST_SHOWN or kernel.shape[0] > 2 * MOST_SHOWN:
+        low, high = number(float(kernel.min())), number(float(kernel.max()))
+        return [f"  {kernel.numel():,} weights from {low} to {high}"]
+    width = max(len(word) for row in words for word in row)
+    return ["  " + "  ".join(f"{word:>{width}}" for word in row) for row in words]
+
+
 def channel_panels(picture: np.ndarray, name: str) -> np.ndarray:
     """R, G and B beside each other: above as intensities, below in their own colour.
 
@@ -57,8 +73,8 @@ def channel_panels(picture: np.ndarray, name: str) -> np.ndarray:
     """
     small = _panel(picture)
     height, width = small.shape[:2]
-    step = max(width, 190) + GAP  # the words below a narrow panel need their place
-    size = (2 * MARGIN + 3 * step - GAP, 2 * MARGIN + 34 + 2 * (height + 28) + GAP + 44)
+    step = max(width, 230) + GAP  # the words above a narrow panel need their place
+    size = (2 * MARGIN + 3 * step - GAP, 2 * MARGIN + 88 + 2 * height + GAP)
     canvas = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(canvas)
     title = f"{name} · {picture.shape[0]}×{picture.shape[1]}×3"
@@ -67,23 +83,22 @@ def channel_panels(picture: np.ndarray, name: str) -> np.ndarray:
         x, y = MARGIN + i * step, MARGIN + 34
         tinted = np.zeros_like(small)
         tinted[..., i] = small[..., i]
+        channel = picture[..., i]
+        words = f"{channel.min()} to {channel.max()}, mean {channel.mean():.1f}"
         _write(pen, (x, y + 18), f"{colour[0].upper()}  {colour}", 15, STRONG[i])
+        _write(pen, (x + step - GAP, y + 18), words, 13, MUTED, "rs")
         _paste(canvas, np.repeat(small[..., i : i + 1], 3, -1), x, y + 28)
         y += height + GAP
         _paste(canvas, tinted, x, y + 28)
-        channel = picture[..., i]
-        words = f"{channel.min()} to {channel.max()}, mean {channel.mean():.1f}"
-        _write(pen, (x, y + height + 50), words, 14, MUTED)
     foot = "above: how much of the colour, black 0 to white 255 · below: the same in its colour"
-    y = MARGIN + 34 + 2 * height + GAP + 28 + 48
-    _write(pen, (MARGIN, y), _shorten(foot, 13, size[0] - 2 * MARGIN), 13, MUTED)
+    _write(pen, (MARGIN, size[1] - MARGIN), _shorten(foot, 13, size[0] - 2 * MARGIN), 13, MUTED)
     return np.asarray(canvas)
 
 
 def kernel_sheet(kernels: Sequence[tuple[str, Tensor]]) -> np.ndarray:
     """Kernels as numbered grids, each under its name and over what it does.
 
-    Every kernel has its own scale: its largest weight has the full colour.
+    Every kernel has its own colour scale, set by its largest weight.
 
     Args:
         kernels: (name, (h, w)) in the order in which they are drawn.
@@ -104,23 +119,24 @@ def kernel_sheet(kernels: Sequence[tuple[str, Tensor]]) -> np.ndarray:
         x = MARGIN + (i % columns) * step_x
         y = MARGIN + 44 + (i // columns) * step_y
         _write(pen, (x, y + 16), name, 16)
-        _write(pen, (x + GRID, y + 16), _size(kernel), 13, MUTED, "rs")
+        _write(pen, (x + GRID, y + 16), _size(kernel), 12, MUTED, "rs")
         _numbers(canvas, kernel, x, y + 26)
-        for k, line in enumerate(_wrapped(ABOUT.get(name, ""), 13, GRID + GAP)):
+        for k, line in enumerate(_wrapped(ABOUT.get(name, ""), 13, GRID + GAP // 2)):
             _write(pen, (x, y + 26 + GRID + 18 + 17 * k), line, 13, MUTED)
     return np.asarray(canvas)
 
 
 def _numbers(canvas: Image.Image, kernel: Tensor, x: int, y: int) -> None:
     """The kernel in a square of ``GRID`` pixels, every weight in its cell."""
-    values, words = kernel.numpy(), weights_in_words(kernel)
+    values = kernel.numpy()
+    words = [[re.sub(r"\b0\.", ".", word) for word in row] for row in weights_in_words(kernel)]
     cell = GRID // max(values.shape)
     left = x + (GRID - cell * values.shape[1]) // 2
     top = y + (GRID - cell * values.shape[0]) // 2
     longest = max((word for row in words for word in row), key=len)
     text = next((s for s in range(20, 6, -1) if _width(longest, s) <= cell - 4), 0)
     pen = ImageDraw.Draw(canvas)
-    ground = colours.signed(values)
+    ground = colours.signed(values, SOFT * float(abs(values).max()))
     for i, j in np.ndindex(values.shape):
         box = (left + j * cell, top + i * cell, left + (j + 1) * cell, top + (i + 1) * cell)
         red, green, blue = (int(part) for part in ground[i, j])
@@ -185,4 +201,5 @@ def _write(
     ink: tuple[int, int, int] = INK,
     anchor: str = "ls",
 ) -> None:
+    text = "".join(letter if letter.isprintable() else " " for letter in nfc(text))
     pen.text(place, text, ink, _font(text, size), anchor=anchor)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from boda import models
 from boda.errors import UsageError
+from boda.onnx_export import export
+from boda.trained import Trained
 
 NAMES = models.names()
 
@@ -68,6 +73,24 @@ def test_eval_does_not_depend_on_the_batch(entry: models.Entry) -> None:
     net, x = at_smallest(entry)
     net.eval()
     torch.testing.assert_close(net(x)[:1], net(x[:1]), atol=1e-5, rtol=1e-4)
+
+
+FAMILIES = {"lenet5", "mlp", "resnet20"}  # the smallest of each, for what takes seconds
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAMILIES else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
+def test_the_exported_network_agrees_with_onnx_runtime(name: str, tmp_path: Path) -> None:
+    trained = Trained.of_model(name)
+    size = models.entry(name).size
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 3, *size), dtype=np.uint8)
+    record = {
+        "task": trained.task,
+        "classes": trained.classes,
+        "preparation": trained.preparation.to_dict(),
+    }
+    assert export(trained.method, record, pictures, tmp_path / "model.onnx") <= 1e-4
 
 
 def test_an_unknown_name_is_told_the_nearest() -> None:

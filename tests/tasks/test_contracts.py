@@ -1,0 +1,145 @@
+"""What every task and every method must do; a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from boda import models, outputs, tasks
+from boda.data.dataset import Batch
+from boda.data.prepare import Preparation
+from boda.data.survey import Survey
+from boda.options import FitOptions, Plan
+from boda.tasks.base import methods
+
+TASKS = tasks.names()
+METHODS = methods.names()
+SMALLEST = {  # the cheapest network of each method
+    name: min(
+        (models.entry(m) for m in models.names() if models.entry(m).method == name),
+        key=lambda entry: entry.smallest**2 * entry.channels,
+    ).name
+    for name in METHODS
+}
+
+
+def new_method(name: str) -> tuple[tasks.Method, models.Entry]:
+    torch.manual_seed(0)
+    kind, entry = tasks.method(name), models.entry(SMALLEST[name])
+    channels = entry.channels
+    preparation = Preparation(
+        entry.smallest, entry.smallest, channels, mean=(0.4,) * channels, std=(0.2,) * channels
+    )
+    return kind(models.create(entry.name), preparation, kind.Config()), entry
+
+
+def some_batch(entry: models.Entry, count: int = 6) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    shape = (count, entry.channels, entry.smallest, entry.smallest)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return Batch(images, torch.arange(count) % entry.classes, torch.arange(count))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_complete(name: str) -> None:
+    task = tasks.task(name)
+    assert task.name == name and task.description.endswith(".")
+    assert name in outputs.readers, "an exported file must know what the task's numbers mean"
+    metrics = task.metrics(["a", "b"])
+    metrics.update(np.array([[0.9, 0.1], [0.2, 0.8]], np.float32), np.array([0, 0]))
+    assert task.headline in metrics.compute()
+    assert isinstance(task.details(metrics), dict)
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("samples", [4, 100, 10_000, 10_000_000])
+@pytest.mark.parametrize("side", [8, 40, 41, 100, 2000])
+@pytest.mark.parametrize("gray", [True, False])
+def test_defaults_are_possible_and_have_reasons(
+    name: str, samples: int, side: int, gray: bool
+) -> None:
+    look = Survey(samples, 3, side, side, gray, samples, samples)
+    chosen = tasks.task(name).defaults(look, None)
+    assert all(default.reason for default in chosen.values())
+    values = {field: default.value for field, default in chosen.items()}
+    entry = models.entry(values["model"])
+    assert entry.task == name and values["size"] >= entry.smallest
+    known = {field.name for field in dataclasses.fields(Plan)}
+    Plan(**{field: value for field, value in values.items() if field in known})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_are_few_and_explained(name: str) -> None:
+    fields = dataclasses.fields(tasks.method(name).Config)
+    assert len(fields) <= 12
+    assert all(field.metadata.get("help") for field in fields)
+
+
+@pytest.mark.parametrize("kind", [Plan, FitOptions])
+def test_options_are_explained(kind: type) -> None:
+    assert all(field.metadata.get("help") for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_losses_are_finite_scalars_that_reach_every_parameter(name: str) -> None:
+    method, entry = new_method(name)
+    losses = method(some_batch(entry))
+    assert losses and all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+    for parameter_name, parameter in method.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_optimizers_hold_every_parameter_once(name: str) -> None:
+    method, _ = new_method(name)
+    optimizers = method.optimizers(0.1)
+    assert 1 <= len(optimizers) <= 2
+    held = [id(p) for o in optimizers for group in o.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in method.parameters())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_few_steps_lower_the_loss(name: str) -> None:
+    method, entry = new_method(name)
+    batch = some_batch(entry)
+    optimizers = method.optimizers(0.05)
+    values = []
+    for _ in range(15):
+        for turn, optimizer in enumerate(optimizers):
+            total = sum(method(batch, turn).values())
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+        values.append(total.item())
+    assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_output_reads_gray_and_colour_alike(name: str) -> None:
+    """An exported network is always given RGB; a gray one takes its luma."""
+    method, entry = new_method(name)
+    images = some_batch(entry).images
+    method.eval()
+    with torch.inference_mode():
+        out = method.output(images)
+        if entry.channels == 1:
+            torch.testing.assert_close(
+                method.output(images.expand(-1, 3, -1, -1)), out, atol=1e-5, rtol=0
+            )
+    picture = np.zeros((entry.smallest, entry.smallest, 3), np.uint8)
+    classes = [str(number) for number in range(entry.classes)]
+    prediction = outputs.readers[method.task](out[0].numpy(), classes, picture, "memory")
+    assert prediction.source == "memory" and prediction.to_dict()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_normalization_is_the_formula(name: str) -> None:
+    method, entry = new_method(name)
+    images = some_batch(entry).images
+    expected = (images.double() / 255 - 0.4) / 0.2
+    torch.testing.assert_close(method.normalize(images).double(), expected, atol=1e-5, rtol=0)
+    assert not [key for key in method.state_dict() if not key.startswith("net.")]
