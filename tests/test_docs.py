@@ -112,7 +112,8 @@ def wrong_in(line: str) -> str | None:
         if word == "--model":
             known_model(value)
         if word == "--kernel":
-            kernels.parse(value) if ";" in value else kernels.kernel(value)
+            named = f"{value}-x" if "--magnitude" in words else value
+            kernels.parse(value) if ";" in value else kernels.kernel(named)
         if word == "--set":
             assert "=" in value
     if verb == "fit" and words and not words[0].startswith("-"):
