@@ -73,6 +73,14 @@ def fit(
     chosen = FitOptions.of(options)
     progress = progress or Progress()
     if resume is not None:
+        if (
+            task is not None and data is None
+        ):  # the one word beside --resume is where the data is now
+            task, data = None, task
+        if task is not None or out is not None:
+            raise UsageError(
+                "--resume goes on in its own folder with its own task: leave them away."
+            )
         surplus = [
             n
             for n, v in options.items()
@@ -145,6 +153,7 @@ def evaluate(
     split: str | None = None,
     weights: str | Path | None = None,
     format: str | None = None,
+    drop: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure a run, or a model with weights, on labelled pictures.
@@ -155,6 +164,7 @@ def evaluate(
         split: test where there is one, else val, unless said otherwise.
         weights: a file of weights for a model.
         format: how to read the data.
+        drop: leave out pictures with errors; what a run left out of its own data stays out.
         progress: where to tell how far it is.
 
     Returns:
@@ -164,8 +174,8 @@ def evaluate(
 
     progress = progress or Progress(quiet=True)
     if weights is not None:
-        return measuring.of_file(str(name), weights, data, format, split, progress)
-    return measuring.of_run(_run(name), data, format, split, progress)
+        return measuring.of_file(str(name), weights, data, format, split, drop, progress)
+    return measuring.of_run(_run(name), data, format, split, drop, progress)
 
 
 def export(name: str | Path, out: str | Path | None = None) -> tuple[Path, float]:

@@ -41,7 +41,6 @@ class State:
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
-    best_epoch: int = 0  # whose weights are kept
     improved_epoch: int = 0  # the last that was better than all before
     loss_sum: float = 0.0
     pictures: int = 0  # seen in the unfinished epoch
@@ -79,8 +78,10 @@ class Engine:
         self.began = time.monotonic() if began is None else began
         self.state = State()
         self.share = 0.0  # of the plan that is done, as all processes see it
+        self.extended = False  # whether a finished run is given more to do
         self.reserve = 0.0  # seconds that the last validation will take
         self.drawn = 0.0
+        self.best: dict[str, Tensor] | None = None  # the network's weights at its best
 
     def fit(self, method: Method, task: Task, train: Pictures, val: Pictures | None) -> None:
         """Fit until the plan is fulfilled; everything is saved in the run as it goes.
@@ -100,11 +101,17 @@ class Engine:
         self._restore()
         self.started = self.began - self.state.seconds
         self.saved = time.monotonic()
-        with deterministic(self.fabric.device), stopping() as stop:
+        with (
+            torch.random.fork_rng(devices=[]),  # the person's own random numbers stay theirs
+            deterministic(self.fabric.device),
+            stopping() as stop,
+        ):
             self.stop = stop
-            while not self._finished():
+            # An epoch that was cut short is closed, and there is always one: a run has weights.
+            while not self._finished() or self.state.batch or not self.state.epoch:
                 self._epoch()
-        self.run.finish(self.state.seconds)
+        if self.fabric.is_global_zero:
+            self.run.finish(self.state.seconds)
 
     @property
     def elapsed(self) -> float:
@@ -119,6 +126,12 @@ class Engine:
         # Batches whose gradients still wait for others are parts of a step: they do not count yet.
         whole = self.state.step - self.state.batch % self.plan.accumulate
         return min(1.0, whole / (self.plan.epochs * self.per_epoch))
+
+    def _middle(self) -> float:
+        """Where in the plan the middle of this step lies: no step has the schedule's end, a rate of 0."""
+        if self.plan.epochs is None:
+            return self.share
+        return self.share + self.plan.accumulate / (2 * self.plan.epochs * self.per_epoch)
 
     def _agree(self, *values: float) -> tuple[float, ...]:
         """The first process's values: what depends on a clock or a signal, all must decide alike."""
@@ -147,8 +160,9 @@ class Engine:
         clock = time.monotonic() - state.epoch_seconds
         self.wrapped.train()
         for batch in self.train.batches(mine, plan.batch):
-            batch.images = augment(batch.images, numbers[batch.index])
-            self._step(batch.to(self.fabric.device))
+            here = batch.to(self.fabric.device)
+            here.images = augment(here.images, numbers[batch.index])
+            self._step(here)
             now = time.monotonic()
             state.epoch_seconds = now - clock
             if now - self.drawn > DRAW_EVERY:
@@ -158,7 +172,9 @@ class Engine:
             if self._between_steps() and (asked or now - self.saved > plan.save_seconds):
                 self._save()
                 if asked:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(
+                        f"stopped, everything is saved; go on with: boda fit --resume {self.run.path}"
+                    )
             if plan.minutes is not None and self.share >= 1:
                 break
         self._close_epoch()
@@ -167,7 +183,7 @@ class Engine:
         """Every optimizer's turn on one batch."""
         state, plan = self.state, self.plan
         torch.default_generator.manual_seed(mix(plan.seed, state.step, self.fabric.global_rank))
-        factor = plan.factor(self.share)
+        factor = plan.factor(self._middle())
         last_part = self._between_steps(state.batch + 1)
         for turn, optimizer in enumerate(self.optimizers):
             if len(self.optimizers) > 1:
@@ -183,8 +199,8 @@ class Engine:
             if not math.isfinite(value):
                 raise TrainingError(self._not_finite(losses, batch))
             if last_part:
-                if plan.clip:
-                    self.fabric.clip_gradients(self.wrapped, optimizer, max_norm=plan.clip)
+                if plan.clip and not self._clipped(optimizer).isfinite():
+                    raise TrainingError(self._not_finite(losses, batch, "the gradient"))
                 for group in optimizer.param_groups:
                     group["lr"] = plan.rate * factor * group.get("rate_share", 1.0)
                 optimizer.step()
@@ -195,6 +211,14 @@ class Engine:
         state.batch += 1
         state.loss_sum += value * len(batch.labels)
         state.pictures += len(batch.labels)
+
+    def _clipped(self, optimizer: Any) -> Tensor:
+        """Limit the gradients' norm; returns what it was."""
+        norm = self.fabric.clip_gradients(
+            self.wrapped, optimizer, max_norm=self.plan.clip, error_if_nonfinite=False
+        )
+        assert norm is not None
+        return norm
 
     def _between_steps(self, batch: int | None = None) -> bool:
         """Whether no gradients wait for more after that batch: they are not part of what is saved."""
@@ -217,11 +241,13 @@ class Engine:
         }
         state.epoch, state.batch, state.loss_sum, state.pictures = state.epoch + 1, 0, 0.0, 0
         state.epoch_seconds = 0.0
-        kept = self.average.module if self.average is not None else self.method
+        kept: Any = self.average.module if self.average is not None else self.method
         value = float(state.epoch)  # without a validation the last weights are the best
         if self.val is not None:
             clock = time.monotonic()
-            figures = measure(kept, self.val, self.task.metrics(self.run.classes), self.fabric)
+            metrics = self.task.metrics(self.run.classes)
+            # Without gradients twice the pictures fit in the same memory.
+            figures = measure(kept, self.val, metrics, self.fabric, size=2 * self.plan.batch)
             self.reserve = time.monotonic() - clock
             row |= {f"val_{name}": figure for name, figure in figures.items()}
             (value,) = self._agree(figures[self.task.headline])
@@ -230,9 +256,10 @@ class Engine:
             state.improved_epoch = state.epoch
         # Of equal values the later wins: a small val is soon all right, while the network still learns.
         if value >= state.best:
-            state.best, state.best_epoch = value, state.epoch
+            state.best = value
+            self.best = {name: t.detach().clone() for name, t in kept.net.state_dict().items()}
             if self.fabric.is_global_zero:
-                self.run.save_weights(kept)
+                self.run.save_weights(self.best)
         if self.fabric.is_global_zero:
             self.run.add_history(row)
             self._save()
@@ -245,6 +272,7 @@ class Engine:
                 {
                     "state": asdict(self.state),
                     "model": self.method.state_dict(),
+                    "best": self.best,
                     "average": self.average.state_dict() if self.average is not None else None,
                     "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 }
@@ -264,6 +292,12 @@ class Engine:
             self.average.load_state_dict(saved["average"])
         for optimizer, values in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
+        if self.extended:  # patience begins anew
+            self.state.improved_epoch = self.state.epoch
+        # The weights may be of an epoch that was saved no further before a crash.
+        self.best = saved["best"]
+        if self.best is not None and self.fabric.is_global_zero:
+            self.run.save_weights(self.best)
         self._cut_history(self.state.epoch)
 
     def _cut_history(self, epochs: int) -> None:
@@ -290,12 +324,12 @@ class Engine:
         """Pictures a second in this epoch, over all processes."""
         return self.fabric.world_size * self.state.pictures / max(1e-9, self.state.epoch_seconds)
 
-    def _not_finite(self, losses: dict[str, Tensor], batch: Batch) -> str:
+    def _not_finite(self, losses: dict[str, Tensor], batch: Batch, what: str = "the loss") -> str:
         terms = ", ".join(f"{name} = {loss.item():g}" for name, loss in losses.items())
         files = [self.train.samples[int(i)].source for i in batch.index.tolist()[:8]]
         more = f" and {len(batch.index) - 8} more" if len(batch.index) > 8 else ""
         return (
-            f"the loss is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}: {terms}. "
+            f"{what} is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}: {terms}. "
             f"The pictures of that batch: {', '.join(files)}{more}. "
             "Try a smaller --lr, --set clip=1 or --precision 32."
         )

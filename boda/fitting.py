@@ -14,12 +14,14 @@ import torch
 
 from boda import models, planning, remembering, report, tasks
 from boda.data import readers
+from boda.data.dataset import Batch
 from boda.data.loading import Loaded, load
 from boda.data.prepare import Preparation
 from boda.data.survey import survey
 from boda.engine import Engine, launch
 from boda.errors import DataError, UsageError
 from boda.evaluating import evaluate
+from boda.machine import choose_device, choose_precision
 from boda.models import weights
 from boda.options import FitOptions, Plan, parse_size
 from boda.progress import Progress
@@ -51,13 +53,14 @@ def fit(
     if entry.task != task.name:
         raise UsageError(f"{entry.name} is a network for {entry.task}, not for {task.name}.")
     kind = tasks.method(entry.method)
-    plan, config = planning.settle(kind, defaults, options, settings)
+    plan, config, defaults = planning.settle(kind, defaults, options, settings)
+    _refuse_early(plan, config, options, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
     channels = defaults["channels"].value
     preparation = Preparation(
         height, width, channels, task.rule, (0.5,) * channels, (0.25,) * channels
     )
-    dataset, split = planning.divide(dataset, options.val, options.seed)
+    dataset, split = planning.divide(dataset, options.val, plan.seed)
     loaded = load(dataset, preparation, options.drop, progress)
     preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
     if options.balance:
@@ -69,6 +72,7 @@ def fit(
     record = {
         "run": str(folder),
         "task": task.name,
+        "headline": task.headline,
         "method": entry.method,
         "model": entry.name,
         "classes": loaded.dataset.classes,
@@ -80,7 +84,7 @@ def fit(
         "data": {
             "root": str(Path(data).resolve()),
             "format": dataset.format,
-            "val": options.val,
+            "val": _absolute(options.val),
             "drop": options.drop,
             "fingerprint": loaded.report.fingerprint,
             "splits": {name: len(samples) for name, samples in loaded.dataset.splits.items()},
@@ -96,10 +100,11 @@ def fit(
         "command": remembering.command(),
         **remembering.environment(fabric, plan),
     }
-    method = _new(record)
+    method = build(record)
     if options.weights:
         _start_from(method, options.weights, record, progress)
     _try(method, preparation)
+    record["parameters"] = sum(p.numel() for p in method.parameters())
     run = Run.create(folder, record) if fabric.is_global_zero else Run(folder, record)
     _announce(run, loaded, defaults, progress)
     return _go(run, method, loaded, Engine(run, fabric, plan, progress, began), progress)
@@ -116,31 +121,51 @@ def resume(
     began = time.monotonic()
     run = Run.open(folder)
     record = run.record
-    plan = _extended(Plan(**record["plan"]), epochs, minutes, progress)
+    try:
+        plan = _extended(Plan(**record["plan"]), epochs, minutes, progress)
+    except TypeError as error:
+        raise run.damaged(error) from None
+    if record.get("finished") and epochs is None and minutes is None:
+        progress.say("the run is finished; --epochs or --minutes would extend it")
+        return run
     about = record["data"]
     if data is not None:
         about["root"] = str(Path(data).resolve())
     dataset = data_of(run)
     loaded = load(dataset, run.preparation, about["drop"], progress)
     if loaded.report.fingerprint != about["fingerprint"]:
-        raise DataError(
-            "the data has changed since the run began: pictures, labels or splits are other ones",
-            file=about["root"],
-            fix=f"Restore it, or fit anew; weights can be kept with --weights {run.path}.",
-        )
+        raise _changed(run)
     fabric = launch(plan)
     progress.quiet = progress.quiet or not fabric.is_global_zero
-    record["plan"], record["finished"] = dataclasses.asdict(plan), False
+    engine = Engine(run, fabric, plan, progress, began)
+    engine.extended = record.pop("finished", False)
+    record["plan"] = dataclasses.asdict(plan)
     if fabric.is_global_zero:
         run.save_record()
-    return _go(run, _new(record), loaded, Engine(run, fabric, plan, progress, began), progress)
+    return _go(run, build(record), loaded, engine, progress)
 
 
 def data_of(run: Run) -> Dataset:
     """The data of a run, in the splits it was fitted with."""
     about = run.record["data"]
     dataset = readers.read(about["root"], about["format"])
-    return planning.divide(dataset, about["val"], run.record["seed"])[0]
+    dataset, split = planning.divide(dataset, about["val"], run.record["seed"])
+    if split.get("digests") != run.record["split"].get("digests"):
+        # Other files are dealt otherwise: what is val now may have been learned from.
+        raise _changed(run)
+    return dataset
+
+
+def _changed(run: Run) -> DataError:
+    return DataError(
+        "the data has changed since the run began: pictures, labels or splits are other ones",
+        file=run.record["data"]["root"],
+        fix=f"Restore it, name the data to measure on, or fit anew with --weights {run.path}.",
+    )
+
+
+def _absolute(val: str | None) -> str | None:
+    return val if val in (None, "none") else str(Path(val).resolve())
 
 
 def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Progress) -> Run:
@@ -162,18 +187,23 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     return run
 
 
-def _new(record: dict[str, Any]) -> Method:
-    """The method of a record; its first weights follow from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(record["seed"])
-        return build(record)
+def _refuse_early(plan: Plan, config: dict[str, Any], options: FitOptions, classes: int) -> None:
+    """What need not wait until all pictures have been looked at."""
+    choose_precision(plan.precision, choose_device(plan.device))
+    given = config.get("class_weights") or ()
+    if given and len(given) != classes:
+        raise UsageError(f"class_weights has {len(given)} numbers for {classes} classes.")
+    if options.weights and not Path(options.weights).exists():
+        raise DataError("no such file of weights", file=options.weights, fix="Check the path.")
 
 
 def _try(method: Method, preparation: Preparation) -> None:
     """One empty picture through the network: a size it cannot take is refused before anything is written."""
     shape = (1, preparation.channels, preparation.height, preparation.width)
+    images, zero = torch.zeros(shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)
     with torch.inference_mode():
-        method.eval().output(torch.zeros(shape, dtype=torch.uint8))
+        method.eval().output(images)
+        method(Batch(images, zero, zero))
 
 
 def _start_from(method: Method, source: str, record: dict[str, Any], progress: Progress) -> None:
@@ -198,8 +228,12 @@ def _extended(plan: Plan, epochs: int | None, minutes: float | None, progress: P
     if epochs is None and minutes is None:
         return plan
     before = f"{plan.minutes:g} minutes" if plan.minutes else f"{plan.epochs} epochs"
-    plan = dataclasses.replace(plan, epochs=epochs, minutes=minutes)
+    plan_before, plan = plan, dataclasses.replace(plan, epochs=epochs, minutes=minutes)
     after = f"{minutes:g} minutes" if minutes else f"{epochs} epochs"
+    if (epochs and plan_before.epochs and epochs < plan_before.epochs) or (
+        minutes and plan_before.minutes and minutes < plan_before.minutes
+    ):
+        raise UsageError(f"the run is planned for {before}; it cannot be cut to {after}.")
     progress.say(f"the schedule is extended from {before} to {after}; the learning rate follows it")
     return plan
 

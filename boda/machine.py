@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ def processor_has_bfloat16() -> bool:
         with open("/proc/cpuinfo") as info:
             flags = next((line for line in info if line.startswith("flags")), "").split()
     except OSError:
-        return platform.machine() == "arm64" and platform.system() == "Darwin"
+        return False  # not Linux: not known, so not chosen
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
@@ -44,6 +43,8 @@ def choose_precision(name: str, device: str) -> str:
     """For "auto" bf16 where the hardware computes in it, else 32."""
     if name not in PRECISIONS:
         raise unknown("precision", name, PRECISIONS)
+    if name == "16" and device == "cpu":
+        raise UsageError("precision 16 is arithmetic of GPUs. Use bf16 or 32 on a CPU.")
     if name != "auto":
         return name
     if device == "cuda":
@@ -58,13 +59,14 @@ def deterministic(device: torch.device) -> Iterator[None]:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warned)
         torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
 

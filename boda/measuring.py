@@ -16,6 +16,7 @@ from boda.data.loading import load
 from boda.errors import BodaError, UsageError
 from boda.evaluating import choose_split, evaluate
 from boda.fitting import data_of
+from boda.models.weights import about
 from boda.progress import Progress
 from boda.runs import Run
 from boda.trained import Trained
@@ -25,17 +26,27 @@ VERIFIED_ON = 8  # pictures
 
 
 def of_run(
-    run: Run, data: str | Path | None, format: str | None, split: str | None, progress: Progress
+    run: Run,
+    data: str | Path | None,
+    format: str | None,
+    split: str | None,
+    drop: bool,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Evaluate a run; what is measured on its own data goes into its report."""
     trained = run.trained()
     own = data is None or Path(data).resolve() == Path(run.record["data"]["root"])
     if own:
         dataset = data_of(run)
+        drop = drop or run.record["data"]["drop"]
+        if split is None and choose_split(dataset, None) == "train":
+            raise UsageError(
+                "the run learned from everything there is; --split train measures that."
+            )
     else:
         assert data is not None
         dataset = by_name(readers.read(data, format, trained.task), trained.classes)
-    result, gallery = _evaluate(trained, dataset, split, progress)
+    result, gallery = _evaluate(trained, dataset, split, progress, drop)
     if own:
         run.save_evaluation(result)
         report.write_report(run.report, run.record, run.history(), result, gallery)
@@ -48,25 +59,32 @@ def of_file(
     data: str | Path | None,
     format: str | None,
     split: str | None,
+    drop: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Evaluate a model with weights from a file; its classes are the data's, in their order."""
+    """Evaluate a model with weights from a file.
+
+    Where the file does not name its classes, they are the data's, in their order.
+    """
     if data is None:
         raise UsageError("a model with --weights needs DATA to be measured on.")
     dataset = readers.read(data, format)
+    said = about(weights) if Path(weights).is_file() else None
+    if said is not None:
+        dataset = by_name(dataset, said["classes"])
     trained = Trained.of_model(model, weights, dataset.classes)
-    return _evaluate(trained, dataset, split, progress)[0]
+    return _evaluate(trained, dataset, split, progress, drop)[0]
 
 
 def _evaluate(
-    trained: Trained, dataset: Dataset, split: str | None, progress: Progress, drop: bool = False
+    trained: Trained, dataset: Dataset, split: str | None, progress: Progress, drop: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     chosen = choose_split(dataset, split)
     only = dataclasses.replace(dataset, splits={chosen: dataset.splits[chosen]})
     loaded = load(only, trained.preparation, drop, progress, wanted=(chosen,))
     figures, gallery = evaluate(trained, loaded.pictures[chosen])
-    about = {"task": trained.task, "model": trained.model, "data": str(dataset.root)}
-    return {**about, "split": chosen, **figures}, gallery
+    head = {"task": trained.task, "model": trained.model, "data": str(dataset.root)}
+    return {**head, "split": chosen, **figures}, gallery
 
 
 def export(run: Run, out: str | Path | None) -> tuple[Path, float]:

@@ -53,6 +53,8 @@ def export(method: Method, record: dict[str, Any], pictures: np.ndarray, path: P
         import onnxscript  # noqa: F401 torch's exporter needs it
     except ImportError:
         raise UsageError('export needs its extra: pip install "boda[export]"') from None
+    if not path.parent.is_dir() or path.is_dir():
+        raise UsageError(f"{path} cannot be written: name a file in a folder that is there.")
     method = method.cpu().float().eval()
     example = torch.from_numpy(pictures[:2])
     with _quietly():

@@ -50,6 +50,12 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} is {value}; it must be more than 0.")
+        for name in ("warmup", "clip", "ema", "patience", "seed", "save_seconds"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must not be less than 0.")
+        for name in ("warmup", "ema"):
+            if not getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be below 1.")
 
     def factor(self, progress: float) -> float:
         """The learning rate as a share of its peak; ``progress`` from 0 to 1."""

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import torch
 
 from boda.data import readers
 from boda.data.classes import by_name
@@ -34,16 +33,20 @@ def choose(defaults: dict[str, Default], options: FitOptions) -> dict[str, Defau
 
 def settle(
     kind: type[Method], defaults: dict[str, Default], options: FitOptions, settings: dict[str, str]
-) -> tuple[Plan, dict[str, Any]]:
-    """The plan and the method's configuration: defaults, then options, then ``--set``."""
+) -> tuple[Plan, dict[str, Any], dict[str, Default]]:
+    """The plan, the method's configuration, and the choices: defaults, options, then ``--set``."""
     plan_set, config_set = parse_settings(settings, Plan, kind.Config)
+    chosen = {name: Default(v, "you chose it") for name, v in (plan_set | config_set).items()}
+    if "minutes" in plan_set:
+        defaults = {name: value for name, value in defaults.items() if name != "epochs"}
+    defaults = defaults | chosen
     values = {name: default.value for name, default in defaults.items()}
     same = ("precision", "device", "devices", "nodes", "seed")
-    values |= {name: getattr(options, name) for name in same}
-    plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)} | plan_set)
+    values |= {name: getattr(options, name) for name in same if name not in plan_set}
+    plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)})
     policies[plan.augment]  # an unknown one is refused here
-    config = {n: v for n, v in values.items() if n in _fields(kind.Config)} | config_set
-    return plan, dataclasses.asdict(kind.Config(**config))
+    config = {n: v for n, v in values.items() if n in _fields(kind.Config)}
+    return plan, dataclasses.asdict(kind.Config(**config)), defaults
 
 
 def _fields(kind: type) -> set[str]:
@@ -69,13 +72,17 @@ def divide(dataset: Dataset, val: str | None, seed: int) -> tuple[Dataset, dict[
 def with_measured_pixels(preparation: Preparation, train: Pictures) -> Preparation:
     """Mean and standard deviation of the training pictures, per channel, in 0..1."""
     positions = np.unique(np.linspace(0, len(train) - 1, min(MEASURED, len(train))).astype(int))
-    if train.images is not None:
-        pixels = train.images[torch.from_numpy(positions)].numpy()
-    else:
-        few = positions[:: max(1, len(positions) // 256)]
-        pixels = np.stack([train.prepared(int(i)) for i in few]).transpose(0, 3, 1, 2)
-    values = pixels.astype(np.float32) / 255
-    mean, std = values.mean((0, 2, 3)), values.std((0, 2, 3))
+    if train.images is None:  # each has to be decoded
+        positions = positions[:: max(1, len(positions) // 256)]
+    # Whole numbers, summed picture by picture: exact, and in no more memory than one picture takes.
+    total, squares, count = np.zeros(preparation.channels), np.zeros(preparation.channels), 0
+    for index in positions:
+        pixels = train.prepared(int(index)).astype(np.int64)
+        total += pixels.sum((0, 1))
+        squares += (pixels**2).sum((0, 1))
+        count += pixels.shape[0] * pixels.shape[1]
+    mean = total / count / 255
+    std = np.sqrt(np.maximum(squares / count / 255**2 - mean**2, 0))
     return dataclasses.replace(
         preparation,
         mean=tuple(round(float(v), 4) for v in mean),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from boda import outputs
+from boda.data.archives import ignored
 from boda.data.image import decode, is_picture_name
 from boda.data.prepare import Preparation
 from boda.errors import DataError, Problem
@@ -82,7 +83,8 @@ def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and is_picture_name(p.name))
+            inside = sorted(p for p in path.rglob("*") if is_picture_name(p.name) and p.is_file())
+            inside = [p for p in inside if not ignored(p.relative_to(path).as_posix())]
             if not inside:
                 raise DataError(
                     "there is no picture in this folder", file=path, fix="Name another."

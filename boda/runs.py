@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.errors import DataError, UsageError
 from boda.files import atomic_json, atomic_write
 from boda.models.weights import read_state
-from boda.predicting import Picture
+from boda.predicting import Picture, Predictor
 from boda.trained import Trained
 from boda.types import Prediction
 
 RECORD, WEIGHTS, HISTORY, STATE = "run.json", "model.safetensors", "history.jsonl", "state.pt"
 EVALUATION, REPORT = "evaluation.json", "report.html"
-NEEDED = ("task", "method", "model", "classes", "preparation", "config", "plan")
+ABOUT = ("task", "method", "model", "classes", "preparation")  # what the weights say of themselves
+NEEDED = (*ABOUT, "config", "plan", "data", "seed", "versions")
 
 
 class Run:
@@ -101,11 +103,11 @@ class Run:
         self.record["finished"] = True
         self.save_record()
 
-    def save_weights(self, method: Any) -> None:
-        """Write the network's weights as ``model.safetensors``; equal weights give equal bytes."""
-        tensors = {k: v.detach().cpu().contiguous() for k, v in method.net.state_dict().items()}
+    def save_weights(self, state: dict[str, Tensor]) -> None:
+        """Write a network's weights as ``model.safetensors``; equal weights give equal bytes."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
         # One metadata key: safetensors writes several in varying order.
-        about = {name: self.record[name] for name in ("task", "method", "model", "classes")}
+        about = {name: self.record[name] for name in ABOUT}
         text = json.dumps(about, sort_keys=True, ensure_ascii=False)
         atomic_write(self.path / WEIGHTS, save(tensors, {"boda": text}))
 
@@ -114,9 +116,9 @@ class Run:
         file = self.path / WEIGHTS
         if not file.is_file():
             raise DataError(
-                "the run has no weights yet",
+                "the run has no weights" + ("" if self.record.get("finished") else " yet"),
                 file=file,
-                fix=f"Let its first epoch end: boda fit --resume {self.path}",
+                fix=f"Restore the file, or let the run write it: boda fit --resume {self.path}",
             )
         try:
             net.load_state_dict(read_state(file))
@@ -158,7 +160,8 @@ class Run:
         """The epochs so far; a last line that a crash cut short is left out."""
         file = self.path / HISTORY
         rows = []
-        for line in file.read_text("utf-8").splitlines() if file.exists() else []:
+        lines = file.read_text("utf-8", "replace").splitlines() if file.exists() else []
+        for line in lines:
             try:
                 rows.append(json.loads(line))
             except ValueError:
@@ -198,15 +201,33 @@ class Run:
 
     def trained(self) -> Trained:
         """The network with the run's best weights, on the CPU."""
-        return Trained.of_record(self.record, self.load_weights)
+        try:
+            return Trained.of_record(self.record, self.load_weights)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise self.damaged(error) from None
+
+    def damaged(self, error: Exception) -> DataError:
+        """What to say when the record is not as this version of boda writes it."""
+        return DataError(
+            f"the record is damaged, or of another version of boda ({type(error).__name__}: {error})",
+            file=self.path / RECORD,
+            fix="Restore run.json from a copy, or fit again.",
+        )
 
     def predict(self, picture: Picture) -> Prediction:
         """The prediction for one picture: a path or an array; see ``boda.predicting.Predictor``."""
-        return self.trained().predictor().predict(picture)
+        return self._predictor.predict(picture)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return self.trained().predictor()
 
 
 def refuse_used(path: Path) -> None:
     """A folder that holds something is no place for a new run."""
+    above = next((p for p in path.parents if p.exists()), path)
+    if above.is_file():
+        raise UsageError(f"{path} cannot be made: {above} is a file.")
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise UsageError(
             f"{path} is not empty. Name another --out, or continue it with --resume {path}."

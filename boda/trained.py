@@ -53,15 +53,21 @@ class Trained:
         Without names its classes are numbers; its pictures are of the paper's size.
         """
         entry = models.entry(model)
-        names = list(classes) if classes else [str(number) for number in range(entry.classes)]
-        if len(names) != entry.classes:
-            raise UsageError(f"{model} has {entry.classes} classes, the data has {len(names)}.")
+        about = weights.about(file) if file is not None and Path(file).is_file() else None
+        if about is not None:  # a run's own weights say what they are for
+            if classes is not None and list(classes) != about["classes"]:
+                raise UsageError(f"{file} has other classes: {', '.join(about['classes'][:20])}.")
+            names, preparation = about["classes"], Preparation.from_dict(about["preparation"])
+        else:
+            names = list(classes) if classes else [str(number) for number in range(entry.classes)]
+            # Values about zero, where nothing is known about the pictures it was fitted to.
+            middle, spread = (0.5,) * entry.channels, (0.25,) * entry.channels
+            preparation = Preparation(*entry.size, entry.channels, mean=middle, std=spread)
+            if len(names) != entry.classes:
+                raise UsageError(f"{model} has {entry.classes} classes, the data has {len(names)}.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            net = models.create(model)
-        # Values about zero, where nothing is known about the pictures it was fitted to.
-        middle, spread = (0.5,) * entry.channels, (0.25,) * entry.channels
-        preparation = Preparation(*entry.size, entry.channels, mean=middle, std=spread)
+            net = models.create(model, classes=len(names), channels=preparation.channels)
         if file is not None:
             layout, new = weights.load(net, file)
             if new:
@@ -85,12 +91,14 @@ class Trained:
 
 
 def build(record: dict[str, Any]) -> Method:
-    """The method of a record, with new weights."""
+    """The method of a record, with new weights that follow from its seed."""
     kind = tasks.method(record["method"])
     preparation = Preparation.from_dict(record["preparation"])
-    net = models.create(
-        record["model"], classes=len(record["classes"]), channels=preparation.channels
-    )
+    with torch.random.fork_rng(devices=[]):  # the person's own random numbers stay theirs
+        torch.manual_seed(record["seed"])
+        net = models.create(
+            record["model"], classes=len(record["classes"]), channels=preparation.channels
+        )
     config = dict(record["config"])
     if "class_weights" in config:  # JSON has no tuples
         config["class_weights"] = tuple(config["class_weights"])

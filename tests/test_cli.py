@@ -254,6 +254,10 @@ def test_an_archive_that_is_a_bomb(boda, no_run: Path, tmp_path: Path) -> None:
         (("classify", "DATA", "--weights", "nothing.pth"), "no such file of weights"),
         (("classify",), "needs a task and data"),
         (("--resume", "nothing"), "no run folder"),
+        (("--resume", "nothing", "--out", "elsewhere"), "goes on in its own folder"),
+        (("classify", "DATA", "--set", "class_weights=1,2"), "2 numbers for 3 classes"),
+        (("classify", "DATA", "--set", "patience=-1"), "must not be less than 0"),
+        (("classify", "DATA", "--precision", "16", "--device", "cpu"), "Use bf16 or 32"),
     ],
 )
 def test_what_is_misspelt(boda, no_run: Path, shapes: Path, arguments, nearest: str) -> None:
@@ -275,9 +279,10 @@ def test_a_run_folder_in_use_is_refused(boda, shapes: Path, shapes_run: Path) ->
         ("run.json", b"{", "the record cannot be read"),
         ("run.json", b"{}", "the record lacks task"),
         ("run.json", b"[]", "the record"),
+        ("run.json", b'{"task": 1}', "the record lacks method"),
         ("run.json", None, "no run folder"),
         ("model.safetensors", b"garbage", "the weights cannot be read"),
-        ("model.safetensors", None, "no weights yet"),
+        ("model.safetensors", None, "the run has no weights"),
     ],
 )
 def test_a_corrupted_run(
@@ -290,6 +295,51 @@ def test_a_corrupted_run(
     (copy / file).unlink() if content is None else (copy / file).write_bytes(content)
     picture = next((shapes / "test" / "box").iterdir())
     refused(boda("predict", copy, picture), words, str(copy))
+
+
+def test_a_record_of_another_version_is_named(
+    boda, shapes_run: Path, shapes: Path, tmp_path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in shapes_run.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    record = json.loads((copy / "run.json").read_text("utf-8"))
+    record["config"]["a_field_of_tomorrow"] = 1
+    record["plan"]["another"] = 1
+    (copy / "run.json").write_text(json.dumps(record), "utf-8")
+    picture = next((shapes / "test" / "box").iterdir())
+    refused(boda("predict", copy, picture), "another version of boda")
+    refused(boda("fit", "--resume", copy, "--epochs", 9), "another version of boda")
+
+
+def test_the_second_prediction_replaces_the_first(
+    boda, shapes: Path, shapes_run: Path, tmp_path
+) -> None:
+    picture, other = sorted((shapes / "test" / "box").iterdir())[:2]
+    copy = tmp_path / "a" / picture.name
+    copy.parent.mkdir()
+    for source in (picture, other):
+        copy.write_bytes(source.read_bytes())
+        assert boda("predict", shapes_run, copy, "--out", tmp_path / "seen")[0] == 0
+    assert [p.name for p in (tmp_path / "seen").iterdir()] == [picture.name]
+    same_name = shapes / "test" / "가로" / picture.name
+    boda("predict", shapes_run, copy, same_name, "--out", tmp_path / "seen")
+    assert len(list((tmp_path / "seen").iterdir())) == 2
+
+
+def test_folders_that_cannot_be_written_are_named(
+    boda, shapes: Path, shapes_run: Path, tmp_path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    picture = next((shapes / "test" / "box").iterdir())
+    refused(
+        boda("predict", shapes_run, picture, "--out", tmp_path / "file"), str(tmp_path / "file")
+    )
+    refused(boda("fit", "classify", shapes, "--out", tmp_path / "file" / "run"), "is a file")
+    refused(
+        boda("export", shapes_run, "--out", tmp_path / "nowhere" / "x.onnx"), "cannot be written"
+    )
 
 
 def test_a_corrupted_state_is_named(boda, shapes_run: Path, tmp_path: Path) -> None:

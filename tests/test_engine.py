@@ -81,7 +81,7 @@ def test_ctrl_c_saves_everything_and_exits_with_130(shapes: Path, tmp_path: Path
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "what was done is saved" in told and "Traceback" not in told
+    assert "everything is saved" in told and "Traceback" not in told
     assert Run.open(out).load_state()["state"]["step"] > 0
 
 
@@ -267,3 +267,117 @@ def test_an_adversary_does_not_touch_the_other() -> None:
     optimizers = [torch.optim.SGD(m.parameters(), 0.1) for m in (left, right)]
     engine._only_requires_grad(optimizers[0], optimizers)
     assert left.weight.requires_grad and not right.weight.requires_grad
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_stopped_between_an_epochs_last_batch_and_its_end(
+    shapes: Path, tmp_path: Path, monkeypatch, epoch: int
+) -> None:
+    """Everything of the epoch is learned and saved, but it is not validated yet; also in the last epoch."""
+    whole = fit(shapes, tmp_path / "whole", settings={"save_seconds": "0"})
+    close = engine.Engine._close_epoch
+
+    def crash(self) -> None:
+        if self.state.epoch + 1 == epoch:
+            raise ZeroDivisionError
+        close(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.Engine, "_close_epoch", crash)
+        with pytest.raises(ZeroDivisionError):
+            fit(shapes, tmp_path / "cut", settings={"save_seconds": "0"})
+    resumed = boda.fit(resume=tmp_path / "cut", progress=QUIET)
+    assert weights_of(resumed) == weights_of(whole)
+    assert [row["epoch"] for row in resumed.history()] == [1, 2]
+
+
+def test_weights_saved_just_before_a_crash_are_put_back(
+    shapes: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """The file of weights and the state always tell of the same epoch once the run is resumed."""
+    run = fit(shapes, tmp_path / "run", epochs=1)
+    good = weights_of(run)
+    (run.path / "model.safetensors").write_bytes(
+        b"of an epoch that no line of the history describes"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.Engine, "_epoch", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            boda.fit(resume=run.path, epochs=2, progress=QUIET)
+    assert weights_of(run) == good
+
+
+def test_a_budget_that_is_spent_before_the_first_step_still_gives_a_run(
+    shapes: Path, tmp_path: Path
+) -> None:
+    run = fit(shapes, tmp_path / "run", epochs=None, minutes=0.0001)
+    assert len(run.history()) == 1 and run.history()[0]["steps"] >= 1
+    assert run.record["metrics"]["accuracy"] >= 0
+
+
+def test_the_only_step_learns(shapes: Path, tmp_path: Path) -> None:
+    run = boda.fit(
+        "classify", shapes, out=tmp_path / "run", epochs=1, batch=128, progress=QUIET,
+        settings={"warmup": "0.5"},
+    )  # fmt: skip
+    first = boda.trained.build(run.record).net.state_dict()
+    kept = boda.models.weights.read_state(run.path / "model.safetensors")
+    assert run.history()[-1]["steps"] == 1
+    assert not torch.equal(first["c1.weight"], kept["c1.weight"])
+
+
+def test_a_gradient_that_is_not_finite_names_its_own_batch(
+    shapes: Path, tmp_path: Path, monkeypatch
+) -> None:
+    class Sick(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * math.nan
+
+    forward = Classifier.forward
+
+    def sick(self, batch, turn=0):
+        return {"loss": Sick.apply(forward(self, batch, turn)["loss"])}
+
+    monkeypatch.setattr(Classifier, "forward", sick)
+    with pytest.raises(
+        TrainingError, match=r"the gradient is not finite in epoch 1, step 1.*\.png"
+    ):
+        fit(shapes, tmp_path / "run", settings={"clip": "1"})
+
+
+def test_a_run_cannot_be_cut_short_by_resuming(shapes: Path, tmp_path: Path) -> None:
+    run = fit(shapes, tmp_path / "run", epochs=2)
+    before = weights_of(run)
+    with pytest.raises(UsageError, match="cannot be cut to 1 epochs"):
+        boda.fit(resume=run.path, epochs=1, progress=QUIET)
+    assert boda.fit(resume=run.path, progress=QUIET).record["finished"], "nothing left to do"
+    assert weights_of(run) == before
+
+
+def test_an_early_stopped_run_can_be_extended(shapes: Path, tmp_path: Path) -> None:
+    slow = {"patience": "2", "rate": "0.000001"}
+    run = fit(shapes, tmp_path / "run", epochs=20, settings=slow)
+    done = len(run.history())
+    assert done < 20
+    assert len(boda.fit(resume=run.path, epochs=40, progress=QUIET).history()) > done
+
+
+def test_the_persons_random_numbers_stay_theirs(shapes: Path, tmp_path: Path) -> None:
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    fit(shapes, tmp_path / "run", epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"patience": -1}, {"warmup": 1.0}, {"clip": -1.0}, {"ema": 1.0}, {"seed": -1}]
+)
+def test_settings_out_of_range_are_refused(bad: dict) -> None:
+    with pytest.raises(UsageError, match=next(iter(bad))):
+        Plan(**bad)

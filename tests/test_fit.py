@@ -221,3 +221,78 @@ def test_the_prediction_draws_itself(shapes_run: Path, shapes: Path, tmp_path: P
     assert Image.open(tmp_path / "seen.png").size[0] >= 224
     assert prediction._repr_png_().startswith(b"\x89PNG")
     assert prediction.to_dict()["names"] == prediction.names
+
+
+# ---------------------------------------------------------------- what changed since
+
+
+def test_a_changed_folder_is_not_measured_as_if_it_were_the_same(tmp_path: Path) -> None:
+    """Other files are dealt otherwise: what is val now may have been learned from."""
+    write_shapes(tmp_path / "data", 20, seed=0)
+    run = fit(tmp_path / "data", tmp_path / "run")
+    boda.evaluate(run.path)
+    extra = next((tmp_path / "data" / "box").iterdir())
+    (extra.parent / "zzz.png").write_bytes(extra.read_bytes())
+    with pytest.raises(boda.errors.DataError, match="the data has changed"):
+        boda.evaluate(run.path)
+
+
+def test_the_split_follows_the_seed_that_is_recorded(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", 20, seed=0)
+    run = fit(tmp_path / "data", tmp_path / "run", settings={"seed": "5"})
+    assert run.record["seed"] == run.record["split"]["seed"] == run.record["plan"]["seed"] == 5
+    assert boda.evaluate(run.path)["samples"] == 12
+
+
+def test_settings_stand_among_the_choices(shapes: Path, tmp_path: Path) -> None:
+    run = fit(shapes, tmp_path / "run", settings={"rate": "0.5", "augment": "none"})
+    assert run.record["defaults"]["rate"] == {"value": 0.5, "reason": "you chose it"}
+    assert run.record["plan"]["rate"] == 0.5 and run.record["plan"]["augment"] == "none"
+
+
+def test_what_a_fit_left_out_stays_out(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data" / "train", 10, seed=0)
+    write_shapes(tmp_path / "data" / "test", 5, seed=1)
+    (tmp_path / "data" / "test" / "box" / "bad.png").write_text("no picture")
+    run = fit(tmp_path / "data", tmp_path / "run", drop=True)
+    assert boda.evaluate(run.path)["samples"] == 15
+    with pytest.raises(boda.errors.DataError, match=r"bad\.png"):
+        boda.evaluate(run.path, tmp_path / "data" / "test")
+    assert boda.evaluate(run.path, tmp_path / "data" / "test", drop=True)["samples"] == 15
+
+
+def test_every_picture_of_a_split_may_be_bad(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data" / "train", 2, seed=0)
+    write_shapes(tmp_path / "data" / "val", 2, seed=1)
+    for path in (tmp_path / "data" / "val").rglob("*.png"):
+        path.write_text("no picture")
+    with pytest.raises(boda.errors.DataError, match="every picture of val has an error"):
+        fit(tmp_path / "data", tmp_path / "run", drop=True)
+
+
+def test_other_data_to_validate_on_is_found_from_anywhere(tmp_path: Path, monkeypatch) -> None:
+    write_shapes(tmp_path / "train", 10, seed=0)
+    write_shapes(tmp_path / "other", 5, seed=9)
+    monkeypatch.chdir(tmp_path)
+    run = fit(Path("train"), tmp_path / "run", val="other")
+    monkeypatch.chdir("/")
+    assert len(boda.fit(resume=run.path, epochs=2, progress=QUIET).history()) == 2
+
+
+def test_a_runs_weights_file_knows_its_classes_and_normalization(
+    shapes: Path, shapes_run: Path
+) -> None:
+    file = shapes_run / "model.safetensors"
+    named = boda.evaluate("lenet5", shapes, weights=file)
+    assert named["metrics"] == boda.evaluate(shapes_run)["metrics"]
+    picture = next((shapes / "test" / "box").iterdir())
+    (prediction,) = boda.predict("lenet5", [picture], weights=file)
+    assert prediction.names == boda.load(shapes_run).predict(picture).names
+
+
+def test_a_run_that_learned_from_everything_says_so(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", 10, seed=0)
+    run = fit(tmp_path / "data", tmp_path / "run", val="none")
+    with pytest.raises(UsageError, match="learned from everything"):
+        boda.evaluate(run.path)
+    assert boda.evaluate(run.path, split="train")["samples"] == 30

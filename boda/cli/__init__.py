@@ -6,6 +6,7 @@ with everything saved.
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -14,6 +15,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     sys.argv[1:] = [a for a in arguments if a != "--debug"]
+    for stream in (sys.stdout, sys.stderr):  # a pipe on Windows may know no Hangul
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     from boda.cli.app import app
     from boda.errors import BodaError
 
@@ -27,6 +31,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        print(f"boda: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:
         if debug:
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 
 from boda import api, options
 from boda.cli import convolving, looking, show
+from boda.cli.common import Json, emit
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
 
@@ -26,14 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 Format = Annotated[str | None, typer.Option(help="how to read the data, where two ways fit")]
 Weights = Annotated[str | None, typer.Option(help="a file of weights, where NAME is a model")]
-
-
-def emit(result: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
 
 @app.command()
@@ -101,8 +95,8 @@ def fit(
             progress=progress,
             **chosen,
         )
-    except KeyboardInterrupt:  # else typer would say "Aborted!"
-        raise Stopped("interrupted; what was done is saved, --resume goes on with it") from None
+    except KeyboardInterrupt as stop:  # else typer would say "Aborted!"
+        raise Stopped(str(stop) or "stopped before anything was written") from None
     if run.leading:
         emit(run.to_dict()) if as_json else show.fitted(run)
 
@@ -120,6 +114,7 @@ def evaluate(
     ] = None,
     weights: Weights = None,
     format: Format = None,
+    drop: Annotated[bool, typer.Option("--drop", help="leave out pictures with errors")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a run on labelled pictures it has not seen.
@@ -127,7 +122,7 @@ def evaluate(
     Example: boda evaluate runs/classify-1
     """
     result = api.evaluate(
-        name, data, split=split, weights=weights, format=format, progress=Progress()
+        name, data, split=split, weights=weights, format=format, drop=drop, progress=Progress()
     )
     emit(result) if as_json else show.evaluated(result)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from boda.cli.common import Json, emit
 from boda.errors import DataError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from boda.look.filtering import Sliding
 
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 Picture = Annotated[Path, typer.Argument(help="a picture")]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -104,7 +103,7 @@ def convolve(  # noqa: PLR0913, PLR0917 one for each option
         "shown": words,
         "file": str(file),
     }  # fmt: skip
-    print(_json(result) if as_json else "\n".join(_told(result, pair, how, gray is None)))
+    emit(result) if as_json else print("\n".join(_told(result, pair, how, gray is None)))
 
 
 def channels(
@@ -132,7 +131,7 @@ def channels(
     if as_json:
         shapes = {"hwc": [height, width, 3], "chw": [3, height, width]}
         about = {"resolution": resolution, "gray": gray, "range": ranges, "mean": means}
-        print(_json({"image": str(image), **shapes, **about, "file": str(file)}))
+        emit({"image": str(image), **shapes, **about, "file": str(file)})
         return
     named = f", {resolution}" * (resolution is not None)
     print(f"{image}: {height}×{width}×3 (height × width × channels){named}")
@@ -166,7 +165,7 @@ def kernels(
             {"name": name, "what": sheets.ABOUT.get(name, ""), "weights": plain(kernel.numpy())}
             for name, kernel in named
         ]
-        print(_json({"kernels": rows, "file": None if out is None else str(out)}))
+        emit({"kernels": rows, "file": None if out is None else str(out)})
         return
     for name, kernel in named:
         print(f"{name:<17}{sheets.ABOUT.get(name, '')}", *sheets.printed(kernel), "", sep="\n")
@@ -269,7 +268,3 @@ def _write(file: Path, picture: np.ndarray) -> None:
         atomic_write(file, buffer.getvalue())
     except OSError as error:
         raise UsageError(f"{file} cannot be written ({error.strerror or error}).") from None
-
-
-def _json(result: dict[str, Any]) -> str:
-    return json.dumps(result, ensure_ascii=False, allow_nan=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from boda.cli.common import Json, emit
 from boda.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from boda.look import Summary
     from boda.trained import Trained
-
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +38,7 @@ def summary(
     Example: boda summary lenet5
     """
     found = summary_of(name, input)
-    print(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else found)
+    emit(found.to_dict()) if as_json else print(found)
 
 
 def look(
@@ -67,7 +65,7 @@ def look(
     Example: boda look runs/classify-1 digit.png --layer c1 --at 0,5,5
     """
     result, text = _look(name, image, layer, at, out, weights)
-    print(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text)
+    emit(result) if as_json else print(text)
 
 
 def summary_of(name: str, input: str | None = None) -> Summary:

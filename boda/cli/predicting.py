@@ -21,18 +21,20 @@ def predict_pictures(
     predictor = api.predictor(name, weights)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    found = []
+    found: list[Prediction] = []
+    used: set[str] = set()
     for prediction in predictor.predict_all(pictures, batch):
         if out is not None:
-            prediction.save(_free_name(out, prediction.source))
+            prediction.save(out / _free_name(prediction.source, used))
         prediction.forget_picture()  # a folder of thousands must not fill the memory
         found.append(prediction)
     return found, predictor.problems
 
 
-def _free_name(out: Path, source: str) -> Path:
-    """``out/<stem>.png``; of two pictures with one stem the second gets a mark of its path behind it."""
-    path = out / f"{Path(source).stem}.png"
-    if path.exists():
-        path = out / f"{Path(source).stem}-{hashlib.sha1(source.encode()).hexdigest()[:6]}.png"
-    return path
+def _free_name(source: str, used: set[str]) -> str:
+    """``<stem>.png``; of two pictures with one stem the second gets a mark of its path behind it."""
+    name = f"{Path(source).stem}.png"
+    if name in used:
+        name = f"{Path(source).stem}-{hashlib.sha1(source.encode()).hexdigest()[:6]}.png"
+    used.add(name)
+    return name

@@ -8,6 +8,7 @@ so it can be entered anywhere.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,8 @@ class Pictures:
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Batches of ``size`` pictures in an order of indices; the last may be smaller."""
+        if not len(order):  # torch would split it into one empty part
+            return
         parts = order.split(size)
         if self.images is not None:
             for index in parts:
@@ -81,6 +84,7 @@ class Pictures:
             _Decoding(self),
             batch_sampler=[part.tolist() for part in parts],
             num_workers=min(len(parts), workers()),
+            worker_init_fn=_leave_ctrl_c_to_us,
         )
         for index, images in zip(parts, stream, strict=True):
             yield Batch(images, self.labels[index], index)
@@ -94,6 +98,11 @@ class Pictures:
         if self.images is None:
             return self.preparation(_decoded(self.samples[index]))
         return self.images[index].permute(1, 2, 0).numpy()
+
+
+def _leave_ctrl_c_to_us(_: int) -> None:
+    """A worker that dies of Ctrl-C would take the fit with it before anything is saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Decoding(torch.utils.data.Dataset[Tensor]):

@@ -72,6 +72,15 @@ def load(
         )
     whole = dataset.splits
     dataset, dropped = report.drop(dataset)
+    empty = [
+        split for split in wanted if len(whole.get(split, ())) and not len(dataset.splits[split])
+    ]
+    if empty:
+        raise DataError(
+            f"every picture of {' and '.join(empty)} has an error",
+            file=dataset.root,
+            fix="Mend some.",
+        )
     pictures = {}
     for split in wanted:
         samples = dataset.splits.get(split)

@@ -97,7 +97,10 @@ class Preparation:
         if images.shape[1:3] != (self.height, self.width) or (
             images.ndim == 4 and self.channels == 1
         ):
-            images = np.stack([self(image) for image in images])
+            prepared = np.empty((len(images), self.height, self.width, self.channels), np.uint8)
+            for image, out in zip(images, prepared, strict=True):
+                out[:] = self(image)
+            images = prepared
         planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         return np.broadcast_to(planes, (len(planes), self.channels, self.height, self.width))
 

@@ -44,10 +44,7 @@ def complete(dataset: Dataset, seed: int, fraction: float = 0.2) -> tuple[Datase
         "seed": seed,
         "fraction": fraction,
         "counts": {name: len(part) for name, part in parts.items()},
-        "digests": {
-            "train": _digest(samples, np.flatnonzero(~chosen)),
-            "val": _digest(samples, np.flatnonzero(chosen)),
-        },
+        "digests": {name: digest(part) for name, part in parts.items()},
     }
     return dataclasses.replace(dataset, splits=parts), record
 
@@ -112,12 +109,17 @@ def _take(samples: Samples, mask: np.ndarray) -> Samples:
     return [sample for sample, kept in zip(samples, mask, strict=True) if kept]
 
 
-def _digest(samples: Samples, indices: np.ndarray) -> str:
+def digest(samples: Samples) -> str:
+    """Tells whether two splits hold the same samples; by id, of an array by the pictures themselves."""
+    found = hashlib.blake2b(digest_size=16)
     if isinstance(samples, ArraySamples):
-        content = np.sort(indices).astype("<i8").tobytes()
+        found.update(np.ascontiguousarray(samples.labels).tobytes())
+        found.update(
+            np.ascontiguousarray(samples.images[:: max(1, len(samples) // 1000)]).tobytes()
+        )
     else:
-        content = "\n".join(sorted(samples[index].id for index in indices)).encode()
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+        found.update("\n".join(sorted(sample.id for sample in samples)).encode())
+    return found.hexdigest()
 
 
 def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dict[str, Any]]:
@@ -133,6 +135,8 @@ def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dic
         DataError: there is nothing to learn from.
     """
     splits = dict(dataset.splits)
+    if len(splits) > 1 and "all" in splits and "train" not in splits:
+        splits["train"] = splits.pop("all")  # what is not said to be for a test is to learn from
     if not splits.get("train") and not splits.get("all"):
         raise DataError(
             f"there is nothing to learn from: only {' and '.join(splits) or 'nothing'}",
@@ -148,6 +152,7 @@ def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dic
     elif "test" in splits:
         splits["train"], splits["val"] = hold_back(splits["train"], seed)
         record = {"rule": "a little of train is held back as val, by class", "seed": seed}
+        record["digests"] = {name: digest(splits[name]) for name in ("train", "val")}
     else:
         return complete(dataset, seed)
     record["counts"] = {name: len(samples) for name, samples in splits.items()}

@@ -92,14 +92,12 @@ def join(folder: str, name: str) -> str:
 
 def _walk(tree: Tree) -> None:
     archives: list[tuple[str, str]] = []
-    seen: set[str] = set()
-    waiting = [("", str(tree.root))]
+    waiting: list[tuple[str, str, frozenset[str]]] = [("", str(tree.root), frozenset())]
     while waiting:
-        folder, path = waiting.pop()
+        folder, path, above = waiting.pop()
         real = os.path.realpath(path)
-        if real in seen:  # a link that leads back
+        if real in above:  # a link that leads back to where we came from
             continue
-        seen.add(real)
         try:
             found = sorted(os.scandir(path), key=lambda item: item.name)
         except OSError as error:
@@ -112,7 +110,7 @@ def _walk(tree: Tree) -> None:
                 continue
             if item.is_dir():
                 tree.folders.add(name)
-                waiting.append((name, item.path))
+                waiting.append((name, item.path, above | {real}))
             elif _may_be_archive(name) and archive_kind(item.path):
                 archives.append((name, item.path))
             elif item.is_file() or item.is_symlink():  # not a socket, not a pipe

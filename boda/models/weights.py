@@ -6,6 +6,7 @@ pictures.
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 import zipfile
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from boda.data.prepare import Preparation
 from boda.errors import DataError
 
+MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -73,10 +75,25 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model", "net"):
         if isinstance(found.get(wrapper), dict):
             found = found[wrapper]
-    tensors = {re.sub(r"^module\.", "", k): v for k, v in found.items() if isinstance(v, Tensor)}
+    named = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    tensors = {re.sub(r"^module\.", "", name): tensor for name, tensor in named.items()}
     if not tensors:
         raise DataError("the file holds no tensors", file=file, fix="Name a file of weights.")
     return tensors
+
+
+def about(path: str | Path) -> dict[str, Any] | None:
+    """What weights that boda wrote say of themselves: model, classes, preparation; else None."""
+    with open(path, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > MOST_HEADER or stream.read(1) != b"{":
+            return None
+        stream.seek(8)
+        try:
+            text = json.loads(stream.read(length)).get("__metadata__", {}).get("boda")
+            return json.loads(text) if text else None
+        except (ValueError, AttributeError):
+            return None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -90,17 +107,22 @@ def _read(file: Path) -> dict[str, Any]:
             return load_file(file)
         except SafetensorError as error:
             raise ValueError(str(error)) from None
-    if zipfile.is_zipfile(file) and any(
-        n.endswith(".npy") for n in zipfile.ZipFile(file).namelist()
-    ):
-        arrays = np.load(file, allow_pickle=False)
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    if _is_npz(file):
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about old pickles; what matters raises
         found = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, not a dictionary of tensors")
     return found
+
+
+def _is_npz(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.endswith(".npy") for name in archive.namelist())
 
 
 def load(net: nn.Module, path: str | Path) -> tuple[Layout, list[str]]:

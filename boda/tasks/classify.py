@@ -39,6 +39,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if not self.weight_decay >= 0 or any(not weight >= 0 for weight in self.class_weights):
+            raise UsageError("weight_decay and class_weights must not be less than 0.")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing is {self.label_smoothing}; it is from 0 to below 1.")
 

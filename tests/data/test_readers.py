@@ -129,10 +129,8 @@ def test_two_formats_that_fit(tmp_path: Path) -> None:
 
 def test_a_task_the_data_is_not_for(tmp_path: Path) -> None:
     folders(tmp_path, "a/1.png", "b/1.png")
-    with pytest.raises(UsageError, match="for classify, not for detect"):
-        read(tmp_path, format="folders", task="detect")
-    with pytest.raises(DataError, match="no layout"):
-        read(tmp_path, task="detect")
+    with pytest.raises(UsageError, match=r"unknown task 'clasify'\. Did you mean classify"):
+        read(tmp_path, task="clasify")
 
 
 @pytest.mark.parametrize(

@@ -386,3 +386,11 @@ def test_damage_anywhere_is_a_data_error(tmp_path: Path, pack: Pack) -> None:
 def test_crc_is_what_zlib_says(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tar.gz", tarred({"1.png": b"abc"}, "w:gz"))
     assert open_tree(path).files["1.png"].stamp[-1] == zlib.crc32(b"abc")
+
+
+def test_a_linked_folder_is_read_beside_the_real_one(tmp_path: Path) -> None:
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    (tmp_path / "train" / "cat" / "1.png").write_bytes(b"x")
+    (tmp_path / "val").symlink_to("train")
+    (tmp_path / "train" / "round").symlink_to(tmp_path)  # leads back: not followed for ever
+    assert {"train/cat/1.png", "val/cat/1.png"} <= set(open_tree(tmp_path).files)

@@ -19,7 +19,6 @@ from boda.cli.looking import look_at, register, summary_of
 from boda.data.prepare import Preparation
 from boda.errors import DataError, UsageError
 from boda.runs import Run
-from boda.tasks import method
 
 
 @pytest.fixture
@@ -44,10 +43,10 @@ def run(tmp_path: Path) -> Path:
     record = {
         "task": "classify", "method": "classifier", "model": "lenet5", "classes": ["a", "b", "c"],
         "preparation": preparation.to_dict(), "config": {}, "plan": {},
+        "data": {}, "seed": 0, "versions": {},
     }  # fmt: skip
-    kind = method("classifier")
     made = Run.create(tmp_path / "run", record)
-    made.save_weights(kind(models.create("lenet5", classes=3), preparation, kind.Config()))
+    made.save_weights(models.create("lenet5", classes=3).state_dict())
     return made.path
 
 

@@ -23,7 +23,7 @@ from typing import ClassVar, Protocol
 
 from boda.data.image import IMAGE_SUFFIXES, looks_like
 from boda.data.tree import Tree, open_tree
-from boda.errors import DataError, UsageError
+from boda.errors import DataError, UsageError, unknown
 from boda.registry import Registry
 from boda.types import Dataset
 
@@ -72,6 +72,9 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
         UsageError: an unknown format, one that does not serve the task, or several that fit.
     """
     tree = open_tree(path)
+    known = {name for reader in READERS for name in READERS[reader].tasks}
+    if task is not None and task not in known:
+        raise unknown("task", task, known)
     if format is not None:
         chosen = READERS[format]
         if task is not None and task not in chosen.tasks:
