@@ -63,6 +63,7 @@ def with_boda(
         "method": "classifier",
         "model": model,
         "classes": list("0123456789"),
+        "preparation": preparation.to_dict(),
     }
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", about)

@@ -1,7 +1,8 @@
 """ResNet-20 on CIFAR-10 in twelve minutes on two cores, beside the loop everybody writes.
 
 Command:  python recipes/cifar10_resnet20.py CIFAR-FOLDER --out runs/cifar10 [--minutes 12] [--seeds 0 1 2]
-Result:   see docs/ledger.md; the lines of a run are appended to OUT/results.jsonl.
+Result:   84.5 % and 84.8 % (83.4 % on a busy machine) against 77.2 %; see docs/ledger.md. Two cores,
+          12 minutes each side. The lines of a run are appended to OUT/results.jsonl.
 
 The two sides take turns. Boda's side is the command `boda fit classify CIFAR-FOLDER --minutes 12`,
 nothing named, its minutes counted from the command's start; then `boda evaluate`, once. The plain

@@ -1,7 +1,7 @@
 """MNIST, 99 % of the test set, counted from the start of the process: through boda's own loop.
 
 Command:  python recipes/mnist_99.py MNIST-FOLDER
-Result:   see docs/ledger.md; this file prints its own line.
+Result:   99.24, 99.27, 99.25 % in 8.3, 8.3, 6.7 s (seeds 0, 1, 2; two cores); see docs/ledger.md.
 
 A network of two convolutions and two dense layers (215,306 parameters) sees every picture once.
 What makes it fast is what boda does anyway (bytes in memory, bfloat16, fused optimizer); what makes
