@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from boda.draw import BLUE, INK, MUTED, PAPER, RULE
-from boda.fonts import Font, font_for, text_font
 from boda.look import colours
 from boda.look.arithmetic_page import alike, equation, number, weightiest, where
 from boda.look.worked import Part
+from boda.look.writing import font, width_of, write
 
 if TYPE_CHECKING:
     from boda.look.arithmetic import Arithmetic
@@ -36,12 +36,14 @@ def picture(found: Arithmetic) -> np.ndarray:
         f"{found.layer} · {found.kind} · value ({', '.join(map(str, found.at))}) of {_size(found)}"
     )
     width = max(
-        [band.width for band in bands] + [_width(line, 15) for line in words] + [_width(title, 19)]
+        [band.width for band in bands]
+        + [width_of(line, 15) for line in words]
+        + [width_of(title, 19)]
     )
     height = 46 + sum(band.height + 18 for band in bands) + LINE * len(words) + 10
     canvas = Image.new("RGB", (width + 2 * MARGIN, height + 2 * MARGIN), PAPER)
     pen = ImageDraw.Draw(canvas)
-    _write(pen, (MARGIN, MARGIN + 16), title, 19)
+    write(pen, (MARGIN, MARGIN + 16), title, 19)
     y = MARGIN + 46
     for band in bands:
         canvas.paste(band, (MARGIN, y))
@@ -63,8 +65,8 @@ class _Scales:
 def _equation(pen: ImageDraw.ImageDraw, found: Arithmetic, words: list[str], y: int) -> None:
     """Names to the left, numbers in a column of their own; the value stands out."""
     pairs = [line.split("   ", 1) if "   " in line else [line, ""] for line in words]
-    column = MARGIN + 24 + max(_width(name.strip(), 15) for name, value in pairs if value)
-    right = column + max(_width(value.strip(), 15) for _, value in pairs)
+    column = MARGIN + 24 + max(width_of(name.strip(), 15) for name, value in pairs if value)
+    right = column + max(width_of(value.strip(), 15) for _, value in pairs)
     for name, value in pairs:
         y += LINE
         ink = (
@@ -74,8 +76,8 @@ def _equation(pen: ImageDraw.ImageDraw, found: Arithmetic, words: list[str], y: 
             if value
             else MUTED
         )
-        _write(pen, (MARGIN, y), name.strip(), 15, ink)
-        _write(pen, (right, y), value.strip(), 15, ink, "rs")
+        write(pen, (MARGIN, y), name.strip(), 15, ink)
+        write(pen, (right, y), value.strip(), 15, ink, "rs")
 
 
 def _size(found: Arithmetic) -> str:
@@ -92,16 +94,16 @@ def _band(found: Arithmetic, part: Part, scales: _Scales) -> Image.Image:
     words = where(part)
     if part.kernel is not None:
         words += f": the products sum to {number(float(part.products.sum()))}"
-    band = Image.new("RGB", (max(width, _width(words, 14)), height + top), PAPER)
+    band = Image.new("RGB", (max(width, width_of(words, 14)), height + top), PAPER)
     pen = ImageDraw.Draw(band)
-    _write(pen, (0, 16), words, 14, MUTED)
+    write(pen, (0, 16), words, 14, MUTED)
     signs = {"kernel": "×", "weights": "×", "products": "="}
     x = 0
     for name, grid in grids:
         y = top + (height - grid.height) // 2
         if name in signs:
-            _write(pen, (x - GAP // 2, top + height // 2 + 9), signs[name], 26, INK, "ms")
-        _write(pen, (x, y - 7), name, 13)
+            write(pen, (x - GAP // 2, top + height // 2 + 9), signs[name], 26, INK, "ms")
+        write(pen, (x, y - 7), name, 13)
         band.paste(grid, (x, y))
         x += grid.width + GAP
     return band
@@ -145,10 +147,10 @@ def _cell(arrays: list[np.ndarray]) -> tuple[int, int]:
     if side > 12:
         return max(GRID // side, 3), 0
     words = [word for array in arrays for row in _words(array) for word in row]
-    longest = max(words, key=lambda word: _width(word, 14))
+    longest = max(words, key=lambda word: width_of(word, 14))
     cell = min(max(GRID // side, 34), 64)
-    size = next((s for s in range(16, 10, -1) if _width(longest, s) <= cell - 6), 10)
-    return max(cell, _width(longest, size) + 6), size
+    size = next((s for s in range(16, 10, -1) if width_of(longest, s) <= cell - 6), 10)
+    return max(cell, width_of(longest, size) + 6), size
 
 
 def _words(values: np.ndarray) -> list[list[str]]:
@@ -175,7 +177,7 @@ def _cells(
         if size:
             ink = MUTED if beyond else colours.ink_on(colour)
             centre = ((box[0] + box[2] + 1) / 2, (box[1] + box[3] + 1) / 2)
-            pen.text(centre, words[i][j], ink, _font(words[i][j], size), anchor="mm")
+            pen.text(centre, words[i][j], ink, font(words[i][j], size), anchor="mm")
     return image
 
 
@@ -198,23 +200,3 @@ def _map(channel: np.ndarray, part: Part) -> Image.Image:
     for grow, colour in ((2, PAPER), (1, MARK), (0, MARK)):
         pen.rectangle((x1 - grow, y1 - grow, x2 + grow, y2 + grow), outline=colour)
     return image
-
-
-def _font(text: str, size: int) -> Font:
-    """One font for the whole picture: it must have the minus and the signs, whatever the text has."""
-    return font_for(text + "−×√·", size) or text_font(text, "?", size)[1]
-
-
-def _width(text: str, size: int) -> int:
-    return math.ceil(_font(text, size).getlength(text))
-
-
-def _write(
-    pen: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    size: int,
-    ink: tuple[int, int, int] = INK,
-    anchor: str = "ls",
-) -> None:
-    pen.text(place, text, ink, _font(text, size), anchor=anchor)

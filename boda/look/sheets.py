@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from boda.draw import INK, MUTED, PAPER, RULE, TINY
-from boda.fonts import Font, font_for, nfc, text_font
+from boda.draw import MUTED, PAPER, RULE, TINY
 from boda.look import colours
 from boda.look.arithmetic_page import number
 from boda.look.filtering import weights_in_words
+from boda.look.writing import font, width_of, write
 
 MARGIN, GAP = 28, 22
 PANEL = 400  # pixels of a panel's longer side; a larger picture is made smaller
@@ -78,20 +78,20 @@ def channel_panels(picture: np.ndarray, name: str) -> np.ndarray:
     canvas = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(canvas)
     title = f"{name} · {picture.shape[0]}×{picture.shape[1]}×3"
-    _write(pen, (MARGIN, MARGIN + 16), _shorten(title, 19, size[0] - 2 * MARGIN), 19)
+    write(pen, (MARGIN, MARGIN + 16), _shorten(title, 19, size[0] - 2 * MARGIN), 19)
     for i, colour in enumerate(CHANNELS):
         x, y = MARGIN + i * step, MARGIN + 34
         tinted = np.zeros_like(small)
         tinted[..., i] = small[..., i]
         channel = picture[..., i]
         words = f"{channel.min()} to {channel.max()}, mean {channel.mean():.1f}"
-        _write(pen, (x, y + 18), f"{colour[0].upper()}  {colour}", 15, STRONG[i])
-        _write(pen, (x + step - GAP, y + 18), words, 13, MUTED, "rs")
+        write(pen, (x, y + 18), f"{colour[0].upper()}  {colour}", 15, STRONG[i])
+        write(pen, (x + step - GAP, y + 18), words, 13, MUTED, "rs")
         _paste(canvas, np.repeat(small[..., i : i + 1], 3, -1), x, y + 28)
         y += height + GAP
         _paste(canvas, tinted, x, y + 28)
     foot = "above: how much of the colour, black 0 to white 255 · below: the same in its colour"
-    _write(pen, (MARGIN, size[1] - MARGIN), _shorten(foot, 13, size[0] - 2 * MARGIN), 13, MUTED)
+    write(pen, (MARGIN, size[1] - MARGIN), _shorten(foot, 13, size[0] - 2 * MARGIN), 13, MUTED)
     return np.asarray(canvas)
 
 
@@ -112,17 +112,17 @@ def kernel_sheet(kernels: Sequence[tuple[str, Tensor]]) -> np.ndarray:
     size = (2 * MARGIN + columns * step_x - 2 * GAP, 2 * MARGIN + 44 + rows * step_y + 10)
     canvas = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(canvas)
-    _write(pen, (MARGIN, MARGIN + 16), "The kernels", 22)
+    write(pen, (MARGIN, MARGIN + 16), "The kernels", 22)
     words = "red above zero, blue below, white zero"
-    _write(pen, (size[0] - MARGIN, MARGIN + 16), words, 13, MUTED, "rs")
+    write(pen, (size[0] - MARGIN, MARGIN + 16), words, 13, MUTED, "rs")
     for i, (name, kernel) in enumerate(kernels):
         x = MARGIN + (i % columns) * step_x
         y = MARGIN + 44 + (i // columns) * step_y
-        _write(pen, (x, y + 16), name, 16)
-        _write(pen, (x + GRID, y + 16), _size(kernel), 12, MUTED, "rs")
+        write(pen, (x, y + 16), name, 16)
+        write(pen, (x + GRID, y + 16), _size(kernel), 12, MUTED, "rs")
         _numbers(canvas, kernel, x, y + 26)
         for k, line in enumerate(_wrapped(ABOUT.get(name, ""), 13, GRID + GAP // 2)):
-            _write(pen, (x, y + 26 + GRID + 18 + 17 * k), line, 13, MUTED)
+            write(pen, (x, y + 26 + GRID + 18 + 17 * k), line, 13, MUTED)
     return np.asarray(canvas)
 
 
@@ -134,7 +134,7 @@ def _numbers(canvas: Image.Image, kernel: Tensor, x: int, y: int) -> None:
     left = x + (GRID - cell * values.shape[1]) // 2
     top = y + (GRID - cell * values.shape[0]) // 2
     longest = max((word for row in words for word in row), key=len)
-    text = next((s for s in range(20, 6, -1) if _width(longest, s) <= cell - 4), 0)
+    text = next((s for s in range(20, 6, -1) if width_of(longest, s) <= cell - 4), 0)
     pen = ImageDraw.Draw(canvas)
     ground = colours.signed(values, SOFT * float(abs(values).max()))
     for i, j in np.ndindex(values.shape):
@@ -144,7 +144,7 @@ def _numbers(canvas: Image.Image, kernel: Tensor, x: int, y: int) -> None:
         if text:  # else the numbers could not be read
             centre = ((box[0] + box[2] + 1) / 2, (box[1] + box[3] + 1) / 2)
             ink = colours.ink_on(ground[i, j])
-            pen.text(centre, words[i][j], ink, _font(words[i][j], text), anchor="mm")
+            pen.text(centre, words[i][j], ink, font(words[i][j], text), anchor="mm")
 
 
 def _panel(picture: np.ndarray) -> np.ndarray:
@@ -174,32 +174,11 @@ def _wrapped(text: str, size: int, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        lines = [*lines[:-1], longer] if _width(longer, size) <= width else [*lines, word]
+        lines = [*lines[:-1], longer] if width_of(longer, size) <= width else [*lines, word]
     return lines
 
 
 def _shorten(text: str, size: int, width: int) -> str:
-    while len(text) > 4 and _width(text, size) > width:
+    while len(text) > 4 and width_of(text, size) > width:
         text = text[:-4].rstrip() + "..."
     return text
-
-
-def _font(text: str, size: int) -> Font:
-    """One font for the whole sheet: it must have the signs, whether the text has them or not."""
-    return font_for(text + "−×·", size) or text_font(text, "?", size)[1]
-
-
-def _width(text: str, size: int) -> int:
-    return math.ceil(_font(text, size).getlength(text))
-
-
-def _write(
-    pen: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    size: int,
-    ink: tuple[int, int, int] = INK,
-    anchor: str = "ls",
-) -> None:
-    text = "".join(letter if letter.isprintable() else " " for letter in nfc(text))
-    pen.text(place, text, ink, _font(text, size), anchor=anchor)
