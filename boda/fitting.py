@@ -56,6 +56,8 @@ def fit(
     plan, config, defaults = planning.settle(kind, defaults, options, settings)
     _refuse_early(plan, config, options, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
+    if options.weights and (expected := weights.channels_of(_weights_file(options.weights))):
+        defaults["channels"] = Default(expected, "the weights expect them")
     channels = defaults["channels"].value
     preparation = Preparation(
         height, width, channels, task.rule, (0.5,) * channels, (0.25,) * channels
@@ -206,10 +208,15 @@ def _try(method: Method, preparation: Preparation) -> None:
         method(Batch(images, zero, zero))
 
 
+def _weights_file(source: str) -> Path:
+    """The file itself, or the one in a run folder."""
+    path = Path(source)
+    return path / WEIGHTS if path.is_dir() else path
+
+
 def _start_from(method: Method, source: str, record: dict[str, Any], progress: Progress) -> None:
     """Fill the network from a file or a run, and take over the preparation that the weights expect."""
-    path = Path(source)
-    file = path / WEIGHTS if path.is_dir() else path
+    path, file = Path(source), _weights_file(source)
     layout, new = weights.load(method.net, file)
     preparation = weights.with_layout(Preparation.from_dict(record["preparation"]), layout)
     if path.is_dir():

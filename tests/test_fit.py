@@ -108,6 +108,14 @@ def test_weights_of_a_run_are_taken_over(shapes: Path, shapes_run: Path, tmp_pat
         torch.testing.assert_close(after[name], tensor, atol=1e-5, rtol=1e-4)
 
 
+def test_gray_pictures_can_start_from_weights_for_colour(shapes: Path, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "colour", 12, seed=0, color=True)
+    first = fit(tmp_path / "colour", tmp_path / "first", model="resnet20")
+    run = fit(shapes, tmp_path / "run", model="resnet20", weights=str(first.path))
+    assert run.preparation.channels == 3
+    assert run.record["defaults"]["channels"]["reason"] == "the weights expect them"
+
+
 def test_the_network_sees_what_was_measured(shapes_run: Path, shapes: Path) -> None:
     pictures = [np.asarray(Image.open(p)) for p in sorted((shapes / "train").rglob("*.png"))]
     mean, std = np.mean(pictures) / 255, np.std(pictures) / 255

@@ -118,6 +118,12 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
+def channels_of(path: str | Path) -> int | None:
+    """How many channels the pictures have that the first convolution of these weights expects."""
+    first = next((t for t in read_state(path).values() if t.ndim == 4), None)
+    return int(first.shape[1]) if first is not None and first.shape[1] in (1, 3) else None
+
+
 def _is_npz(file: Path) -> bool:
     if not zipfile.is_zipfile(file):
         return False
