@@ -98,8 +98,8 @@ class Engine:
         self.wrapped, self.optimizers = wrapped[0], list(wrapped[1:])
         if self.average is not None:
             self.average.to(self.fabric.device)
+        self.started = self.began
         self._restore()
-        self.started = self.began - self.state.seconds
         self.saved = time.monotonic()
         with (
             torch.random.fork_rng(devices=[]),  # the person's own random numbers stay theirs
@@ -282,11 +282,11 @@ class Engine:
     def _restore(self) -> None:
         saved = self.run.load_state()
         if saved is None:  # new; from here on there is always something to go on with
-            self.started = self.began
             self._cut_history(0)
             self._save()
             return
         self.state = State(**saved["state"])
+        self.started = self.began - self.state.seconds
         self.method.load_state_dict(saved["model"])
         if self.average is not None:
             self.average.load_state_dict(saved["average"])

@@ -9,9 +9,15 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # several workers run the tests; before torch is imported
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+# People search anew in every run; a gate must say the same twice of the same commit.
+hypothesis.settings.register_profile("gate", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("gate")
 
 SHAPES = ("가로", "box", "세로")  # horizontal bars, boxes, vertical bars
 

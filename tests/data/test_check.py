@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -288,11 +287,9 @@ def test_an_empty_split() -> None:
     assert "no sound picture" in report.warnings[0].why
 
 
-def test_mnist_is_checked_fast(shared_data: Path) -> None:
+def test_mnist_is_sound(shared_data: Path) -> None:
     dataset = read(shared_data / "mnist")
-    begin = time.perf_counter()
     report = check(dataset)
-    assert time.perf_counter() - begin < 2  # 0.1 s on an idle core
     assert report.problems == []
     assert report.sizes["gray"] == 1
 

@@ -20,7 +20,7 @@ def ramp(height: int, width: int) -> np.ndarray:
 
 
 @given(SIZES, SIZES, SIZES, SIZES, st.sampled_from(["crop", "letterbox", "stretch"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_matrix_says_where_the_pixels_went(
     h: int, w: int, height: int, width: int, rule
 ) -> None:
@@ -28,12 +28,15 @@ def test_the_matrix_says_where_the_pixels_went(
     out = preparation(ramp(h, w))
     assert out.shape == (height, width, 3)
     # Look up the working picture's middle pixel in the original; there the ramps say what to expect.
-    # Near an edge the ramps end, so a pixel's half width (of the coarser picture) is allowed for.
+    # Near an edge the ramps end, so a pixel's width (of the coarser picture) is allowed for.
     back = np.linalg.inv(preparation.matrix(h, w))
     x, y, _ = back @ [width // 2 + 0.5, height // 2 + 0.5, 1]
     seen = out[height // 2, width // 2]
-    assert abs(seen[0] - 255 * x / w) <= 255 * 0.6 * max(1, back[0, 0]) / w + 3
-    assert abs(seen[1] - 255 * y / h) <= 255 * 0.6 * max(1, back[1, 1]) / h + 3
+    if not (0 <= x < w and 0 <= y < h):  # a letterbox may leave a thin picture beside the middle
+        assert rule == "letterbox" and (seen == GRAY).all()
+        return
+    assert abs(seen[0] - 255 * x / w) <= 255 * max(1, back[0, 0]) / w + 3
+    assert abs(seen[1] - 255 * y / h) <= 255 * max(1, back[1, 1]) / h + 3
 
 
 def test_crop_keeps_the_centre_of_the_longer_side() -> None:
