@@ -208,8 +208,6 @@ def tasks() -> list[dict[str, Any]]:
 
 def models(task: str | None = None) -> list[dict[str, Any]]:
     """The registered networks: name, task, input (C×H×W), parameters, paper, summary."""
-    import torch
-
     from boda import models as registry
     from boda import tasks as task_registry
 
@@ -218,14 +216,12 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
     rows = []
     for name in registry.names(task):
         entry = registry.entry(name)
-        with torch.device("meta"):
-            parameters = sum(p.numel() for p in registry.create(name).parameters())
         rows.append(
             {
                 "name": name,
                 "task": entry.task,
                 "input": f"{entry.channels}×{entry.size[0]}×{entry.size[1]}",
-                "parameters": parameters,
+                "parameters": entry.parameters,
                 "paper": entry.paper,
                 "summary": entry.summary,
             }

@@ -52,8 +52,7 @@ def fit(
     entry = models.entry(defaults["model"].value)
     if entry.task != task.name:
         raise UsageError(f"{entry.name} is a network for {entry.task}, not for {task.name}.")
-    kind = tasks.method(entry.method)
-    plan, config, defaults = planning.settle(kind, defaults, options, settings)
+    plan, config, net_options, defaults = planning.settle(entry, defaults, options, settings)
     _refuse_early(plan, config, options, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
     if options.weights and (expected := weights.channels_of(_weights_file(options.weights))):
@@ -77,6 +76,7 @@ def fit(
         "headline": task.headline,
         "method": entry.method,
         "model": entry.name,
+        "options": net_options,
         "classes": loaded.dataset.classes,
         "preparation": preparation.to_dict(),
         "config": config,

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from boda import tasks
 from boda.data import readers
 from boda.data.classes import by_name
 from boda.data.dataset import Pictures
 from boda.data.prepare import Preparation
 from boda.data.split import arrange, labels_of
 from boda.data.transforms import policies
+from boda.models import Entry
 from boda.options import FitOptions, Plan, parse_settings
-from boda.tasks import Default, Method
+from boda.tasks import Default
 from boda.types import Dataset
 
 MEASURED = 4096  # pictures from which mean and deviation are computed
@@ -32,11 +34,16 @@ def choose(defaults: dict[str, Default], options: FitOptions) -> dict[str, Defau
 
 
 def settle(
-    kind: type[Method], defaults: dict[str, Default], options: FitOptions, settings: dict[str, str]
-) -> tuple[Plan, dict[str, Any], dict[str, Default]]:
-    """The plan, the method's configuration, and the choices: defaults, options, then ``--set``."""
-    plan_set, config_set = parse_settings(settings, Plan, kind.Config)
-    chosen = {name: Default(v, "you chose it") for name, v in (plan_set | config_set).items()}
+    entry: Entry, defaults: dict[str, Default], options: FitOptions, settings: dict[str, str]
+) -> tuple[Plan, dict[str, Any], dict[str, Any], dict[str, Default]]:
+    """Plan, the method's configuration, the network's options, and the choices.
+
+    The task's defaults, then what was named, then ``--set``.
+    """
+    kind = tasks.method(entry.method)
+    plan_set, config_set, net_set = parse_settings(settings, Plan, kind.Config, entry.settings)
+    named = plan_set | config_set | net_set
+    chosen = {name: Default(v, "you chose it") for name, v in named.items()}
     if "minutes" in plan_set:
         defaults = {name: value for name, value in defaults.items() if name != "epochs"}
     defaults = defaults | chosen
@@ -46,7 +53,7 @@ def settle(
     plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)})
     policies[plan.augment]  # an unknown one is refused here
     config = {n: v for n, v in values.items() if n in _fields(kind.Config)}
-    return plan, dataclasses.asdict(kind.Config(**config)), defaults
+    return plan, dataclasses.asdict(kind.Config(**config)), entry.options | net_set, defaults
 
 
 def _fields(kind: type) -> set[str]:

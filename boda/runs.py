@@ -27,7 +27,14 @@ from boda.types import Prediction
 
 RECORD, WEIGHTS, HISTORY, STATE = "run.json", "model.safetensors", "history.jsonl", "state.pt"
 EVALUATION, REPORT = "evaluation.json", "report.html"
-ABOUT = ("task", "method", "model", "classes", "preparation")  # what the weights say of themselves
+ABOUT = (
+    "task",
+    "method",
+    "model",
+    "options",
+    "classes",
+    "preparation",
+)  # what the weights say of themselves
 NEEDED = (*ABOUT, "config", "plan", "data", "seed", "versions")
 
 

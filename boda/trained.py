@@ -54,7 +54,9 @@ class Trained:
         """
         entry = models.entry(model)
         about = weights.about(file) if file is not None and Path(file).is_file() else None
+        options: dict[str, Any] = {}
         if about is not None:  # a run's own weights say what they are for
+            options = about["options"]
             if classes is not None and list(classes) != about["classes"]:
                 raise UsageError(f"{file} has other classes: {', '.join(about['classes'][:20])}.")
             names, preparation = about["classes"], Preparation.from_dict(about["preparation"])
@@ -67,7 +69,7 @@ class Trained:
                 raise UsageError(f"{model} has {entry.classes} classes, the data has {len(names)}.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            net = models.create(model, classes=len(names), channels=preparation.channels)
+            net = models.create(model, classes=len(names), channels=preparation.channels, **options)
         if file is not None:
             layout, new = weights.load(net, file)
             if new:
@@ -97,7 +99,10 @@ def build(record: dict[str, Any]) -> Method:
     with torch.random.fork_rng(devices=[]):  # the person's own random numbers stay theirs
         torch.manual_seed(record["seed"])
         net = models.create(
-            record["model"], classes=len(record["classes"]), channels=preparation.channels
+            record["model"],
+            classes=len(record["classes"]),
+            channels=preparation.channels,
+            **record["options"],
         )
     config = dict(record["config"])
     if "class_weights" in config:  # JSON has no tuples

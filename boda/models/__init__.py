@@ -1,20 +1,25 @@
 """The networks, one file a paper family: plain ``nn.Module``s and small registered functions.
 
 A registered function takes ``classes`` and ``channels`` and returns a module that maps (N,
-channels, H, W) float tensors to (N, classes) logits. Adding a network is adding a file here that
-registers it.
+channels, H, W) float tensors to (N, classes) logits. What it takes beyond that, such as ``width``,
+are the network's options: each has a default, and ``--set width=0.5`` chooses another. Adding a
+network is adding a file here that registers it.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from functools import cache
+from typing import Any
 
+import torch
 from torch import nn
 
+from boda.errors import unknown
 from boda.registry import Registry
 
 Build = Callable[..., nn.Module]
@@ -49,6 +54,28 @@ class Entry:
     def summary(self) -> str:
         """The first sentence of the builder's docstring."""
         return (self.build.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def family(self) -> str:
+        """The file it stands in: networks of one paper, or of papers that continue each other."""
+        return self.build.__module__.rpartition(".")[2]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the builder takes beside classes and channels, with its defaults."""
+        parameters = inspect.signature(self.build).parameters
+        return {n: p.default for n, p in parameters.items() if n not in ("classes", "channels")}
+
+    @property
+    def settings(self) -> type:
+        """The options as a dataclass, for ``--set``."""
+        fields = [(name, type(value).__name__, value) for name, value in self.options.items()]
+        return make_dataclass("Settings", fields)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers with the paper's classes and channels; counted without memory."""
+        return _count(self.name)
 
 
 _models: Registry[Entry] = Registry("model")
@@ -92,7 +119,24 @@ def entry(name: str) -> Entry:
     return _registry()[name]
 
 
-def create(name: str, *, classes: int | None = None, channels: int | None = None) -> nn.Module:
-    """A new network with random weights; classes and channels default to the paper's."""
+def create(
+    name: str, *, classes: int | None = None, channels: int | None = None, **options: Any
+) -> nn.Module:
+    """A new network with random weights; classes, channels and options default to the paper's.
+
+    Raises:
+        UsageError: no network has that name, or it has no such option; the nearest is named.
+    """
     found = entry(name)
-    return found.build(classes=classes or found.classes, channels=channels or found.channels)
+    for option in options:
+        if option not in found.options:
+            raise unknown(f"option of {name}", option, found.options)
+    return found.build(
+        classes=classes or found.classes, channels=channels or found.channels, **options
+    )
+
+
+@cache
+def _count(name: str) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in create(name).parameters() if p.requires_grad)

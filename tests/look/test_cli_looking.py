@@ -41,7 +41,8 @@ def photo(tmp_path: Path) -> Path:
 def run(tmp_path: Path) -> Path:
     preparation = Preparation(40, 40, channels=1, mean=(0.3,), std=(0.2,))
     record = {
-        "task": "classify", "method": "classifier", "model": "lenet5", "classes": ["a", "b", "c"],
+        "task": "classify", "method": "classifier", "model": "lenet5",
+        "options": {}, "classes": ["a", "b", "c"],
         "preparation": preparation.to_dict(), "config": {}, "plan": {},
         "data": {}, "seed": 0, "versions": {},
     }  # fmt: skip

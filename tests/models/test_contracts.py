@@ -15,6 +15,24 @@ from boda.onnx_export import export
 from boda.trained import Trained
 
 NAMES = models.names()
+MILLIONS = 20  # parameters above which a network is too large for the default suite
+
+
+def smallest_of_each_family() -> set[str]:
+    families: dict[str, models.Entry] = {}
+    for entry in map(models.entry, NAMES):
+        smallest = families.setdefault(entry.family, entry)
+        if entry.parameters < smallest.parameters:
+            families[entry.family] = entry
+    return {e.name for e in families.values() if e.parameters < MILLIONS * 10**6}
+
+
+SMALLEST = smallest_of_each_family()
+for_a_family = (
+    pytest.mark.parametrize(  # what takes seconds; the others' turn is with the slow tests
+        "name", [n if n in SMALLEST else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+    )
+)
 
 
 @pytest.fixture(params=NAMES)
@@ -49,7 +67,9 @@ def test_every_parameter_receives_a_gradient(entry: models.Entry) -> None:
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_other_channels_and_the_paper_size(entry: models.Entry) -> None:
+@for_a_family
+def test_other_channels_and_the_paper_size(name: str) -> None:
+    entry = models.entry(name)
     net = entry.build(classes=3, channels=4 - entry.channels).eval()
     assert net(torch.zeros(1, 4 - entry.channels, *entry.size)).shape == (1, 3)
 
@@ -60,8 +80,9 @@ def test_smaller_pictures_are_refused_with_the_fix(entry: models.Entry) -> None:
         net(x[..., 1:, 1:])
 
 
-def test_bfloat16_agrees_with_float32(entry: models.Entry) -> None:
-    net, x = at_smallest(entry)
+@for_a_family
+def test_bfloat16_agrees_with_float32(name: str) -> None:
+    net, x = at_smallest(models.entry(name))
     net.eval()
     with torch.autocast("cpu", torch.bfloat16):
         rough = net(x).float()
@@ -75,12 +96,7 @@ def test_eval_does_not_depend_on_the_batch(entry: models.Entry) -> None:
     torch.testing.assert_close(net(x)[:1], net(x[:1]), atol=1e-5, rtol=1e-4)
 
 
-FAMILIES = {"lenet5", "mlp", "resnet20"}  # the smallest of each, for what takes seconds
-
-
-@pytest.mark.parametrize(
-    "name", [n if n in FAMILIES else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
-)
+@for_a_family
 def test_the_exported_network_agrees_with_onnx_runtime(name: str, tmp_path: Path) -> None:
     trained = Trained.of_model(name)
     size = models.entry(name).size
@@ -91,6 +107,11 @@ def test_the_exported_network_agrees_with_onnx_runtime(name: str, tmp_path: Path
         "preparation": trained.preparation.to_dict(),
     }
     assert export(trained.method, record, pictures, tmp_path / "model.onnx") <= 1e-4
+
+
+def test_an_unknown_option_is_told_the_nearest() -> None:
+    with pytest.raises(UsageError, match="lenet5"):
+        models.create("lenet5", widht=2)
 
 
 def test_an_unknown_name_is_told_the_nearest() -> None:
