@@ -216,6 +216,18 @@ def _normalization(layer: nn.BatchNorm2d, x: np.ndarray, place: Place) -> Worked
     return Worked("formula", result, [_point(x, place)], formula=formula, terms=terms)
 
 
+def _response(layer: nn.LocalResponseNorm, x: np.ndarray, place: Place) -> Worked:
+    """In / (k + α/n · Σ in²)^β, the sum over n channels around this one, at the same place."""
+    c, value, n = place[0], float(x[place]), layer.size
+    around = x[max(0, c - n // 2) : c + (n - 1) // 2 + 1]
+    around = np.array([channel[place[1:]] for channel in around])
+    squares = float((around**2).sum())
+    result = value / (layer.k + layer.alpha / n * squares) ** layer.beta
+    formula = f"{value:.4g} / ({layer.k:g} + {layer.alpha:g} / {n} · {squares:.4g})^{layer.beta:g}"
+    terms = {"input": value, "sum of squares": squares, "channels": float(len(around))}
+    return Worked("formula", result, [_point(x, place)], formula=formula, terms=terms)
+
+
 _FORMULAS = {
     nn.ReLU: "max(0, {x})",
     nn.Tanh: "tanh({x})",
@@ -250,6 +262,7 @@ RULES: dict[type[nn.Module], Callable[..., Worked]] = {
     nn.AdaptiveMaxPool2d: _adaptive_max,
     nn.BatchNorm2d: _normalization,
     nn.BatchNorm1d: _normalization,
+    nn.LocalResponseNorm: _response,
     nn.ReLU: _function,
     nn.Tanh: _function,
     nn.Sigmoid: _function,

@@ -75,7 +75,12 @@ class Entry:
     @property
     def parameters(self) -> int:
         """Trainable numbers with the paper's classes and channels; counted without memory."""
-        return _count(self.name)
+        return sum(p.numel() for p in _outline(self.name).parameters() if p.requires_grad)
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether it has batch norms, which keep its values in range at any learning rate."""
+        return any(isinstance(m, nn.BatchNorm2d) for m in _outline(self.name).modules())
 
 
 _models: Registry[Entry] = Registry("model")
@@ -137,6 +142,7 @@ def create(
 
 
 @cache
-def _count(name: str) -> int:
+def _outline(name: str) -> nn.Module:
+    """The paper's network without memory for its numbers."""
     with torch.device("meta"):
-        return sum(p.numel() for p in create(name).parameters() if p.requires_grad)
+        return create(name)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from boda.errors import UsageError
 
@@ -12,6 +17,110 @@ def at_least(x: Tensor, smallest: int, name: str) -> None:
     height, width = x.shape[-2:]
     if min(height, width) < smallest:
         raise UsageError(
-            f"{name} cannot take pictures of {height}×{width}: its layers leave nothing of them. "
+            f"{name} cannot take pictures of {height}×{width}: its layers leave too little of them. "
             f"Use --size {smallest} or more."
         )
+
+
+def initialize(net: nn.Module) -> None:
+    """Random weights for convolutions before ReLU: variance 2/fan-out, biases 0.
+
+    The fan-out is k²·C'/groups. From He, Zhang, Ren, Sun, "Delving deep into rectifiers", 2015,
+    arXiv 1502.01852, its backward case. Other layers stay as PyTorch makes them.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class SqueezeExcitation(nn.Module):
+    """A gate for every channel, from the averages of all: (N, C, H, W) → the same shape.
+
+    x · sigmoid(fc2(activation(fc1(mean of x over H and W)))). Hu, Shen, Albanie, Sun, Wu,
+    "Squeeze-and-excitation networks", 2017, arXiv 1709.01507. The two dense layers are 1×1
+    convolutions with biases, as in the public weights.
+
+    Args:
+        channels: C.
+        squeezed: values between the two layers; C/r in the paper, with r = 16.
+        activation: between them, a function that may work in place.
+    """
+
+    def __init__(
+        self, channels: int, squeezed: int, activation: Callable[[Tensor], Tensor] = F.relu_
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every channel, times its gate in 0..1."""
+        squeezed = x.mean((2, 3), keepdim=True)
+        return x * torch.sigmoid(self.fc2(self.activation(self.fc1(squeezed))))
+
+
+class ConvNorm(nn.Sequential):
+    """k×k convolution without bias, padded by (k − 1)/2, batch norm, activation.
+
+    (N, C, H, W) → (N, C', ⌈H/stride⌉, ⌈W/stride⌉) for odd k.
+
+    Args:
+        channels, out_channels: C and C'.
+        kernel: k.
+        stride: of the convolution.
+        groups: of the convolution; C for a depthwise one.
+        activation: its class, such as ``nn.ReLU6``; None for none.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+        activation: type[nn.ReLU6] | type[nn.SiLU] | None = None,
+    ) -> None:
+        convolution = nn.Conv2d(
+            channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
+        super().__init__(convolution, nn.BatchNorm2d(out_channels))
+        if activation is not None:
+            self.append(activation(inplace=True))
+
+
+class StochasticDepth(nn.Module):
+    """Leaves out a block's F(x), for each picture of the batch by itself: (N, …) → the same shape.
+
+    In training F(x) becomes 0 with probability ``p`` and F(x)/(1 − p) otherwise; in evaluation
+    nothing is done. Huang, Sun, Liu, Sedra, Weinberger, "Deep networks with stochastic depth", 2016,
+    arXiv 1603.09382, there for the whole batch at once.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zeros, or the value scaled so that its expectation stays."""
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.empty((x.shape[0],) + (1,) * (x.ndim - 1), dtype=x.dtype, device=x.device)
+        return x * kept.bernoulli_(1 - self.p).div_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        """The probability, for ``print``."""
+        return f"p={self.p:.3g}"
+
+
+def rounded(channels: float, divisor: int = 8) -> int:
+    """``channels`` to the nearest multiple of ``divisor``, but never more than a tenth below.
+
+    How MobileNets and EfficientNets keep their widths friendly to hardware after a multiplication.
+    """
+    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return nearest if nearest >= 0.9 * channels else nearest + divisor

@@ -41,6 +41,8 @@ LAYERS = {
     "adaptive max": nn.AdaptiveMaxPool2d(4),
     "global": nn.AdaptiveAvgPool2d(1),
     "normalization": nn.BatchNorm2d(4),
+    "response normalization": nn.LocalResponseNorm(3, alpha=2.0, k=0.5),
+    "response normalization, even": nn.LocalResponseNorm(2, alpha=2.0, beta=1.5),
     "relu": nn.ReLU(),
     "tanh": nn.Tanh(),
     "sigmoid": nn.Sigmoid(),
