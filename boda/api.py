@@ -108,8 +108,16 @@ def load(path: str | Path) -> Run:
     return Run.open(path)
 
 
-def predictor(name: str | Path, weights: str | Path | None = None) -> Predictor:
-    """What predicts: an exported ``.onnx`` file (without torch), a run, or a model with ``weights``."""
+def predictor(
+    name: str | Path, weights: str | Path | None = None, progress: Progress | None = None
+) -> Predictor:
+    """What predicts: an exported ``.onnx`` file (without torch), a run, or a model with ``weights``.
+
+    Args:
+        name: a file, a run folder, or the name of a model.
+        weights: for a model: a file, a run, an address, or "imagenet" for its official file.
+        progress: told what is fetched, and what was assumed of the weights.
+    """
     path = Path(name)
     if path.suffix.lower() == ONNX:
         from boda import runtime
@@ -119,7 +127,7 @@ def predictor(name: str | Path, weights: str | Path | None = None) -> Predictor:
         return _run(name).trained().predictor()
     from boda.trained import Trained
 
-    return Trained.of_model(str(name), weights).predictor()
+    return Trained.of_model(str(name), weights, progress).predictor()
 
 
 def predict(
@@ -162,7 +170,7 @@ def evaluate(
         name: a run folder; with ``weights``, the name of a model.
         data: by default that of the run.
         split: test where there is one, else val, unless said otherwise.
-        weights: a file of weights for a model.
+        weights: for a model: a file, a run, an address, or "imagenet" for its official file.
         format: how to read the data.
         drop: leave out pictures with errors; what a run left out of its own data stays out.
         progress: where to tell how far it is.
@@ -207,9 +215,14 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def models(task: str | None = None) -> list[dict[str, Any]]:
-    """The registered networks: name, task, input (C×H×W), parameters, paper, summary."""
+    """The registered networks: name, task, input (C×H×W), parameters, paper, summary, imagenet.
+
+    The last is the official file of weights, ``{"file", "url", "top1", "top5"}`` with accuracies in
+    percent, or None.
+    """
     from boda import models as registry
     from boda import tasks as task_registry
+    from boda.models.published import official
 
     if task is not None:
         task_registry.task(task)
@@ -224,6 +237,7 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
                 "parameters": entry.parameters,
                 "paper": entry.paper,
                 "summary": entry.summary,
+                "imagenet": row.to_dict() if (row := official(name)) else None,
             }
         )
     return rows
@@ -231,10 +245,12 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
 
 def _run(name: str | Path) -> Run:
     from boda import models
+    from boda.models.published import official
     from boda.runs import Run
 
     if not Path(name).exists() and str(name) in models.names():
         raise UsageError(
-            f"{name} is a network without weights. Name a run, or give --weights FILE."
+            f"{name} is a network without weights. Name a run, or give --weights FILE"
+            + (" or --weights imagenet." if official(str(name)) else ".")
         )
     return Run.open(name)

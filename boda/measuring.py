@@ -11,12 +11,11 @@ import numpy as np
 
 from boda import onnx_export, report
 from boda.data import readers
-from boda.data.classes import by_name
+from boda.data.classes import by_name, unknown
 from boda.data.loading import load
 from boda.errors import BodaError, UsageError
 from boda.evaluating import choose_split, evaluate
 from boda.fitting import data_of
-from boda.models.weights import about
 from boda.progress import Progress
 from boda.runs import Run
 from boda.trained import Trained
@@ -62,17 +61,19 @@ def of_file(
     drop: bool,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Evaluate a model with weights from a file.
+    """Evaluate a model with somebody's weights.
 
-    Where the file does not name its classes, they are the data's, in their order.
+    Where they do not tell their classes' names, they are the data's, in their order.
     """
     if data is None:
         raise UsageError("a model with --weights needs DATA to be measured on.")
     dataset = readers.read(data, format)
-    said = about(weights) if Path(weights).is_file() else None
-    if said is not None:
-        dataset = by_name(dataset, said["classes"])
-    trained = Trained.of_model(model, weights, dataset.classes)
+    trained = Trained.of_model(model, weights, progress)
+    same = len(trained.classes) == len(dataset.classes)
+    if same and not trained.named and unknown(dataset, trained.classes):
+        trained.classes = dataset.classes
+        progress.say("the classes are taken to be those of the data, in their order")
+    dataset = by_name(dataset, trained.classes)
     return _evaluate(trained, dataset, split, progress, drop)[0]
 
 

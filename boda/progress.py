@@ -74,6 +74,13 @@ class Progress:
         """``done`` of ``total`` things are done."""
         self._show(done / max(1, total), f"{done:,}/{total:,}", plain=False)
 
+    def fetching(self, done: int, total: int, rate: float) -> None:
+        """``done`` of ``total`` bytes are here, at ``rate`` bytes a second; a total of 0 is not known."""
+        of = f" of {total / 1e6:.1f}" if total else ""
+        left = f"  {duration((total - done) / max(rate, 1.0))} left" if total else ""
+        text = f"{done / 1e6:.1f}{of} MB  {rate / 1e6:.1f} MB/s{left}"
+        self._show(done / total if total else 0.0, text, plain=True)
+
     def fitting(
         self,
         *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from torch import nn
 
 from boda import models, tasks
 from boda.data.prepare import Preparation
-from boda.errors import UsageError
 from boda.models import weights
+from boda.models.published import locate, recognize
+from boda.models.weights import Weights
 from boda.predicting import Predictor
+from boda.progress import Progress
 from boda.tasks import Method
 
 
@@ -28,6 +30,7 @@ class Trained:
         classes: names, in the order of the output.
         preparation: how pictures are brought to the network.
         method: the network with its output, in float32, in evaluation mode.
+        named: whether the classes' names are known, and not assumed or numbers.
     """
 
     task: str
@@ -35,6 +38,7 @@ class Trained:
     classes: list[str]
     preparation: Preparation
     method: Method
+    named: bool = True
 
     @classmethod
     def of_record(cls, record: dict[str, Any], fill: Callable[[nn.Module], None]) -> Trained:
@@ -46,40 +50,43 @@ class Trained:
 
     @classmethod
     def of_model(
-        cls, model: str, file: str | Path | None = None, classes: Sequence[str] | None = None
+        cls, model: str, source: str | Path | None = None, progress: Progress | None = None
     ) -> Trained:
-        """A registered network with weights from a file, or with random ones, always the same.
+        """A registered network with weights, or with random ones, always the same.
 
-        Without names its classes are numbers; its pictures are of the paper's size.
+        Args:
+            model: its name.
+            source: whose weights; see ``published.locate``. Sizes, channels and classes that the
+                file does not tell are the paper's.
+            progress: told whose weights they are, and what was assumed.
+
+        Raises:
+            UsageError: there is no such network, or there are no such weights.
+            DataError: the weights cannot be fetched or read, or are another network's.
         """
         entry = models.entry(model)
-        about = weights.about(file) if file is not None and Path(file).is_file() else None
-        options: dict[str, Any] = {}
-        if about is not None:  # a run's own weights say what they are for
-            options = about["options"]
-            if classes is not None and list(classes) != about["classes"]:
-                raise UsageError(f"{file} has other classes: {', '.join(about['classes'][:20])}.")
-            names, preparation = about["classes"], Preparation.from_dict(about["preparation"])
+        if source is None:
+            preparation = _unknown(entry, entry.channels)
+            method = _method(entry, preparation, entry.classes, {})
+            return cls(entry.task, model, _numbers(entry.classes), preparation, method, False)
+        progress = progress or Progress(quiet=True)
+        found = find_weights(model, source, progress)
+        channels, count = found.channels or entry.channels, found.classes or entry.classes
+        said, layout = found.about, found.layout
+        if said is not None:  # a run's own weights say what they are for
+            names, preparation = said["classes"], Preparation.from_dict(said["preparation"])
         else:
-            names = list(classes) if classes else [str(number) for number in range(entry.classes)]
-            # Values about zero, where nothing is known about the pictures it was fitted to.
-            middle, spread = (0.5,) * entry.channels, (0.25,) * entry.channels
-            preparation = Preparation(*entry.size, entry.channels, mean=middle, std=spread)
-            if len(names) != entry.classes:
-                raise UsageError(f"{model} has {entry.classes} classes, the data has {len(names)}.")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            net = models.create(model, classes=len(names), channels=preparation.channels, **options)
-        if file is not None:
-            layout, new = weights.load(net, file)
-            if new:
-                raise UsageError(
-                    f"{file} has another number of classes than {model}'s {len(names)}."
-                )
-            preparation = weights.with_layout(preparation, layout)
-        kind = tasks.method(entry.method)
-        method = kind(net, preparation, kind.Config()).eval()
-        return cls(entry.task, model, names, preparation, method)
+            names = layout.names(count) or _numbers(count)
+            preparation = weights.prepared(_unknown(entry, channels), layout)
+        method = _method(entry, preparation, len(names), said["options"] if said else {})
+        weights.fill(method.net, found)
+        progress.say(found.tell())
+        progress.say(f"pictures: {preparation}")
+        if names == _numbers(count) and said is None:
+            progress.say("they do not name their classes: those are numbers here")
+        if changes := found.tell_changes():
+            progress.say(changes)
+        return cls(entry.task, model, names, preparation, method, layout.sure)
 
     def predictor(self) -> Predictor:
         """For pictures from outside."""
@@ -92,11 +99,64 @@ class Trained:
             return self.method.output(torch.from_numpy(images).to(device)).cpu().numpy()
 
 
+def find_weights(
+    model: str, source: str | Path, progress: Progress, options: dict[str, Any] | None = None
+) -> Weights:
+    """The weights that ``--weights`` means for a network, read but not yet in it.
+
+    Args:
+        model: its registered name.
+        source: see ``published.locate``.
+        progress: told how far the fetching is.
+        options: of the network; by default those that the file tells, else the paper's.
+    """
+    file = locate(source, model, progress)
+    if options is None:
+        said = weights.about(file) if file.is_file() else None
+        options = said["options"] if said is not None and said["model"] == model else {}
+    with torch.device("meta"):
+        outline = models.create(model, **options)
+    return weights.read(file, outline, model)
+
+
+def whose(source: str | Path) -> tuple[str | None, dict[str, Any]]:
+    """The network that weights on this disk say they are of, with its options; None where they do not say."""
+    path = Path(source)
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        return None, {}
+    if said := weights.about(file):
+        return said["model"], said["options"]
+    row = recognize(file)
+    return (row.model if row else None), {}
+
+
+def _unknown(entry: models.Entry, channels: int) -> Preparation:
+    """Values about zero, where nothing is known about the pictures a network was fitted to."""
+    middle, spread = (0.5,) * channels, (0.25,) * channels
+    return Preparation(*entry.size, channels, mean=middle, std=spread)
+
+
+def _numbers(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+def _method(
+    entry: models.Entry, preparation: Preparation, classes: int, options: dict[str, Any]
+) -> Method:
+    """The network's method around random weights, always the same, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):  # the person's own random numbers stay theirs
+        torch.manual_seed(0)
+        net = models.create(entry.name, classes=classes, channels=preparation.channels, **options)
+    kind = tasks.method(entry.method)
+    return kind(net, preparation, kind.Config()).eval()
+
+
 def build(record: dict[str, Any]) -> Method:
     """The method of a record, with new weights that follow from its seed."""
     kind = tasks.method(record["method"])
     preparation = Preparation.from_dict(record["preparation"])
-    with torch.random.fork_rng(devices=[]):  # the person's own random numbers stay theirs
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(record["seed"])
         net = models.create(
             record["model"],
@@ -107,4 +167,7 @@ def build(record: dict[str, Any]) -> Method:
     config = dict(record["config"])
     if "class_weights" in config:  # JSON has no tuples
         config["class_weights"] = tuple(config["class_weights"])
-    return kind(net, preparation, kind.Config(**config))
+    method = kind(net, preparation, kind.Config(**config))
+    if frozen := record.get("freeze", {}).get("blocks", 0):
+        method.freeze(frozen)
+    return method

@@ -8,6 +8,7 @@ from pathlib import Path
 from boda import api
 from boda.errors import Problem, UsageError
 from boda.predicting import find_pictures
+from boda.progress import Progress
 from boda.types import Prediction
 
 
@@ -18,7 +19,7 @@ def predict_pictures(
     if batch < 1:
         raise UsageError(f"--batch is {batch}; it must be at least 1.")
     pictures = find_pictures(inputs)
-    predictor = api.predictor(name, weights)
+    predictor = api.predictor(name, weights, Progress())
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     found: list[Prediction] = []

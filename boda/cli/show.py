@@ -79,10 +79,19 @@ def evaluated(result: dict[str, Any]) -> None:
     )
     figures(result["metrics"])
     classes = result.get("per_class", {})
-    table(
-        [{"class": n, **row} for n, row in classes.items()],
-        ("class", "precision", "recall", "f1", "support"),
-    )
+    there = [{"class": n, **row} for n, row in classes.items() if row["support"]]
+    table(there, ("class", "precision", "recall", "f1", "support"))
+    if len(there) < len(classes):
+        print(f"of {len(classes) - len(there):,} classes there is no picture")
+
+
+def models(rows: Sequence[dict[str, Any]]) -> None:
+    """One line a network; where there are official weights, their accuracy on ImageNet."""
+    told = [
+        row | {"imagenet": f"{row['imagenet']['top1']:.1f} %" if row["imagenet"] else ""}
+        for row in rows
+    ]
+    table(told, ("name", "task", "input", "parameters", "imagenet", "summary"))
 
 
 def figures(metrics: dict[str, float]) -> None:

@@ -1,4 +1,8 @@
-"""Classes are matched by their names, never by their numbers."""
+"""Classes are matched by their names, never by their numbers.
+
+Names are compared in NFC, underscores being spaces. ImageNet's classes go by their WordNet numbers
+too, as its folders do.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from boda.data import imagenet
 from boda.errors import DataError
 from boda.types import ArraySamples, Dataset, Sample
 
@@ -18,18 +23,40 @@ def by_name(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     Raises:
         DataError: the data has a class that ``classes`` do not have.
     """
-    number = {_nfc(name): index for index, name in enumerate(classes)}
-    unknown = [name for name in dataset.classes if _nfc(name) not in number]
-    if unknown:
+    number = _numbers(classes)
+    if missing := unknown(dataset, classes):
         raise DataError(
-            f"the data has classes that the model does not know: {', '.join(unknown[:5])}"
-            + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""),
+            f"the data has classes that the model does not know: {', '.join(missing[:5])}"
+            + (f" and {len(missing) - 5} more" if len(missing) > 5 else ""),
             file=dataset.root,
             fix=f"The model's classes are {', '.join(classes[:20])}. Rename, or leave these out.",
         )
-    table = np.array([number[_nfc(name)] for name in dataset.classes], dtype=np.int64)
+    table = np.array([number[_spelled(n, number)] for n in dataset.classes], dtype=np.int64)
     splits = {name: _relabelled(samples, table) for name, samples in dataset.splits.items()}
     return dataclasses.replace(dataset, classes=list(classes), splits=splits)
+
+
+def unknown(dataset: Dataset, classes: Sequence[str]) -> list[str]:
+    """The classes of the data that are not among ``classes``."""
+    number = _numbers(classes)
+    return [name for name in dataset.classes if _spelled(name, number) not in number]
+
+
+def _numbers(classes: Sequence[str]) -> dict[str, int]:
+    """The index of each class by every name it goes by; its own name comes before another's."""
+    spellings = [[_nfc(name) for name in classes], [_spaced(name) for name in classes]]
+    if list(classes) == imagenet.names():
+        spellings.append(imagenet.numbers())
+    number: dict[str, int] = {}
+    for names in spellings:
+        for index, name in enumerate(names):
+            number.setdefault(name, index)
+    return number
+
+
+def _spelled(name: str, number: dict[str, int]) -> str:
+    """The name as it stands, if that is known, else with spaces."""
+    return _nfc(name) if _nfc(name) in number else _spaced(name)
 
 
 def _relabelled(samples: Sequence[Sample], table: np.ndarray) -> Sequence[Sample]:
@@ -42,3 +69,7 @@ def _relabelled(samples: Sequence[Sample], table: np.ndarray) -> Sequence[Sample
 
 def _nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def _spaced(name: str) -> str:
+    return _nfc(name).replace("_", " ")

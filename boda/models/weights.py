@@ -1,7 +1,7 @@
 """Weights from files: our own and other people's. Loading never runs code from a file.
 
-A layout is a row of a table: how the other names its tensors, and how its network wants its
-pictures.
+What a file does not say of itself, and what its tensors' names and its hash do not tell, is assumed
+and said; see ``layouts`` and ``published``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 import warnings
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +20,72 @@ from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.errors import DataError
+from boda.models.layouts import BODA, Layout, assumed, known, marked
+from boda.models.parts import head
+from boda.models.published import Published, recognize
 
 MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
+AUXILIARY = r"^aux\d\."  # heads that help in training only: a network may do without
+SAID = ("model", "options", "classes", "preparation")  # in the metadata of our own files
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Somebody's way to store a network.
+@dataclass
+class Weights:
+    """What a file of weights holds, in our names and for RGB pictures.
 
     Attributes:
-        name: whose.
-        mark: a pattern of a tensor's name that only this layout has.
-        renames: (pattern, replacement) pairs from their names to ours.
-        mean, std: of pixel values in 0..1; None keeps the run's.
+        file: where it is.
+        tensors: by name.
+        layout: how it was stored, and how its network wants its pictures.
+        about: what a file that boda wrote says of itself: model, options, classes, preparation.
+        published: its row of the table, where it is a file that others published.
+        classes: how many, where it is another number than the network has.
+        channels: of the pictures; None where a network without convolutions does not tell.
+        new: the tensors that kept their new weights, since the number of classes is another.
+        left_out: the tensors that the network has no place for.
     """
 
-    name: str
-    mark: str
-    renames: tuple[tuple[str, str], ...] = ()
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    file: Path
+    tensors: dict[str, Tensor]
+    layout: Layout
+    about: dict[str, Any] | None
+    published: Published | None
+    classes: int | None
+    channels: int | None
+    new: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
+    def tell_changes(self) -> str:
+        """What was not taken over, for the person; nothing where all was."""
+        told = []
+        if self.new:
+            told.append(f"another number of classes: {', '.join(self.new)} start anew")
+        if self.left_out:
+            heads = sorted({name.partition(".")[0] for name in self.left_out})
+            told.append(f"left out, since the network does without: {', '.join(heads)}")
+        return "\n".join(told)
 
-LAYOUTS = (
-    # akamaster/pytorch_resnet_cifar10: the CIFAR networks of arXiv 1512.03385.
-    Layout(
-        "cifar-resnet", r"linear\.weight", ((r"^linear\.", "fc."),), IMAGENET_MEAN, IMAGENET_STD
-    ),
-)
-BODA = Layout("boda", "")
+    def tell(self) -> str:
+        """Whose weights these are, and how that is known, for the person."""
+        begin = f"weights of {self.file}"
+        if self.about is not None:
+            return f"{begin}, which boda fitted with {self.about['model']}"
+        if row := self.published:
+            data = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}[row.classes]
+            return f"{begin}: {row.file}, published with {row.top1:.1f} % right on {data}"
+        if self.layout.mean is None:
+            return f"{begin}: they do not say how their pictures were normalized"
+        if self.layout.name == BODA.name:
+            return f"{begin}: they do not say of what; ImageNet is assumed, for their 1,000 classes"
+        return f"{begin}: laid out as {self.layout.name}'s, and taken to be fitted as there"
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .pth/.pt or .npz file by name, ``state_dict`` and ``module.`` unwrapped.
+    """The tensors of a .safetensors, .pth/.pt or .npz file by name, unwrapped.
+
+    A ``state_dict`` within a dictionary is taken out, and the ``module.`` that
+    ``nn.DataParallel`` and the ``_orig_mod.`` that ``torch.compile`` put into names.
 
     Raises:
         DataError: the file is missing, damaged, or holds something other than tensors.
@@ -72,11 +104,11 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             file=file,
             fix="Fetch or copy the file again; it must be .safetensors, .pth or .npz with tensors only.",
         ) from None
-    for wrapper in ("state_dict", "model", "net"):
+    for wrapper in WRAPPERS:
         if isinstance(found.get(wrapper), dict):
             found = found[wrapper]
     named = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    tensors = {re.sub(r"^module\.", "", name): tensor for name, tensor in named.items()}
+    tensors = {re.sub(r"(^|\.)((module|_orig_mod)\.)+", r"\1", k): v for k, v in named.items()}
     if not tensors:
         raise DataError("the file holds no tensors", file=file, fix="Name a file of weights.")
     return tensors
@@ -91,9 +123,10 @@ def about(path: str | Path) -> dict[str, Any] | None:
         stream.seek(8)
         try:
             text = json.loads(stream.read(length)).get("__metadata__", {}).get("boda")
-            return json.loads(text) if text else None
+            said = json.loads(text) if text else None
         except (ValueError, AttributeError):
             return None
+    return said if isinstance(said, dict) and all(name in said for name in SAID) else None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -118,12 +151,6 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def channels_of(path: str | Path) -> int | None:
-    """How many channels the pictures have that the first convolution of these weights expects."""
-    first = next((t for t in read_state(path).values() if t.ndim == 4), None)
-    return int(first.shape[1]) if first is not None and first.shape[1] in (1, 3) else None
-
-
 def _is_npz(file: Path) -> bool:
     if not zipfile.is_zipfile(file):
         return False
@@ -131,55 +158,140 @@ def _is_npz(file: Path) -> bool:
         return any(name.endswith(".npy") for name in archive.namelist())
 
 
-def load(net: nn.Module, path: str | Path) -> tuple[Layout, list[str]]:
-    """Fill ``net`` from a file in any known layout.
+def read(path: str | Path, net: nn.Module, model: str | None = None) -> Weights:
+    """What a file in any known layout holds for a network.
 
-    Where only the head's number of classes differs, the head keeps its new weights.
+    Args:
+        path: of the file.
+        net: tells our names and shapes; on the ``meta`` device it costs nothing.
+        model: its registered name: some networks differ in nothing that a file shows.
 
-    Returns:
-        The layout, and the names of the tensors that kept their new weights.
+    Raises:
+        DataError: it cannot be read, or belongs to another network.
+    """
+    file, tensors = Path(path), read_state(path)
+    said = about(file)
+    row = recognize(file) if said is None else None
+    layout = BODA if said is not None else marked(tensors)
+    of = said["model"] if said is not None else row.model if row is not None else model
+    if model is not None and of != model:
+        raise _another(file, f"they are {of}'s, and not {model}'s")
+    if model is not None and not re.fullmatch(layout.models, model):
+        raise _another(file, f"they are laid out as {layout.name}'s, where there is no {model}")
+    for pattern, ours in layout.renames:
+        tensors = {re.sub(pattern, ours, name): tensor for name, tensor in tensors.items()}
+    if layout.bgr in tensors:
+        tensors[layout.bgr] = tensors[layout.bgr].flip(1)  # now red, green, blue
+    own = net.state_dict()
+    rows = _rows(net)
+    first = next((name for name, tensor in own.items() if tensor.ndim == 4), "")
+    if rows not in tensors or (first and first not in tensors):
+        raise _unlike(file, own, tensors)
+    channels = int(tensors[first].shape[1]) if first and tensors[first].ndim == 4 else None
+    if said is not None:
+        layout = replace(layout, sure=True, **_seen(file, said))
+    elif row is not None:
+        layout = known(layout, row)
+    elif layout is BODA and len(tensors[rows]) == 1000 and channels == 3:
+        layout = assumed(model)
+    classes = None if tensors[rows].shape == own[rows].shape else len(tensors[rows])
+    return Weights(file, tensors, layout, said, row, classes, channels)
+
+
+def fill(net: nn.Module, found: Weights) -> None:
+    """Fill the network; ``found`` notes what kept its new weights and what was left out.
+
+    Where only the number of classes differs, the head keeps its new weights, and so does the last
+    layer of every auxiliary head.
 
     Raises:
         DataError: tensors are missing, left over or of another shape.
     """
-    tensors = read_state(path)
-    layout = next((row for row in LAYOUTS if any(re.search(row.mark, k) for k in tensors)), BODA)
-    for pattern, ours in layout.renames:
-        tensors = {re.sub(pattern, ours, name): tensor for name, tensor in tensors.items()}
-    own = net.state_dict()
-    head = [
-        k
-        for k in own
-        if k.startswith(_head(own)) and k in tensors and own[k].shape != tensors[k].shape
-    ]
-    for name in head:
-        tensors[name] = own[name]
-    missing, surplus = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    other = [k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape]
-    if missing or surplus or other:
-        parts = [
-            ("lacks", missing),
-            ("has beside it", surplus),
-            ("has in another shape", sorted(other)),
-        ]
-        why = "; ".join(f"it {word} {', '.join(names[:3])}" for word, names in parts if names)
-        raise DataError(
-            f"the weights are of another network: {why}",
-            file=path,
-            fix="Name the --model they belong to.",
+    own, tensors = net.state_dict(), dict(found.tensors)
+    last, rows = head(net)[0] + ".", _rows(net)
+    counts = len(own[rows]), len(tensors.get(rows, ()))
+
+    def of_classes(name: str) -> bool:
+        """Whether a tensor has a row a class, in the file and in the network."""
+        ours, theirs = own[name].shape, tensors[name].shape
+        return name.startswith(last) or (
+            re.search(AUXILIARY, name) is not None
+            and (ours[0], theirs[0]) == counts
+            and ours[1:] == theirs[1:]
         )
+
+    other = [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
+    found.new = [name for name in other if of_classes(name)]
+    found.left_out = [k for k in tensors if k not in own and re.search(AUXILIARY, k)]
+    for name in found.left_out:
+        del tensors[name]
+    for name in found.new:
+        tensors[name] = own[name]
+    missing = [k for k in own.keys() - tensors.keys() if not k.endswith("num_batches_tracked")]
+    if missing or tensors.keys() - own.keys() or len(other) > len(found.new):
+        raise _unlike(found.file, own, tensors)
     net.load_state_dict(tensors, strict=False)
-    return layout, head
 
 
-def _head(state: dict[str, Tensor]) -> str:
-    """The prefix of the last layer, whose rows are the classes."""
-    return list(state)[-1].rpartition(".")[0] + "."
+def load(net: nn.Module, path: str | Path, model: str | None = None) -> Weights:
+    """Fill ``net`` from a file in any known layout: ``read`` and ``fill``."""
+    found = read(path, net, model)
+    fill(net, found)
+    return found
 
 
-def with_layout(preparation: Preparation, layout: Layout) -> Preparation:
-    """The preparation that a layout's weights expect."""
+def normalized(preparation: Preparation, layout: Layout) -> Preparation:
+    """The preparation with the mean and deviation that a layout's weights expect."""
     if layout.mean is None or layout.std is None or preparation.channels != len(layout.mean):
         return preparation
     return replace(preparation, mean=layout.mean, std=layout.std)
+
+
+def prepared(preparation: Preparation, layout: Layout) -> Preparation:
+    """The preparation with everything that a layout's weights expect, also size and crop."""
+    height, width = (layout.size or preparation.height), (layout.size or preparation.width)
+    resized = replace(preparation, height=height, width=width, resize=layout.resize)
+    return normalized(resized, layout)
+
+
+def _rows(net: nn.Module) -> str:
+    """The name of the tensor with a row a class."""
+    last = head(net)[0] + "."
+    return next(name for name in net.state_dict() if name.startswith(last))
+
+
+def _seen(file: Path, said: dict[str, Any]) -> dict[str, Any]:
+    """How pictures were normalized, by what the file says of itself."""
+    try:
+        preparation = Preparation.from_dict(said["preparation"])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"what it says of itself is damaged, or of another version of boda ({error})",
+            file=file,
+            fix="Name the run's folder, or fit again.",
+        ) from None
+    return {"mean": preparation.mean, "std": preparation.std}
+
+
+def _another(file: Path, why: str) -> DataError:
+    return DataError(
+        f"the weights are of another network: {why}",
+        file=file,
+        fix="Name the model they belong to.",
+    )
+
+
+def _unlike(file: Path, own: dict[str, Tensor], tensors: dict[str, Tensor]) -> DataError:
+    """Which tensors a file and a network do not share."""
+    missing = [name for name in own if name not in tensors]
+    parts = (
+        ("it lacks", [name for name in missing if not name.endswith("num_batches_tracked")]),
+        ("it has beside it", [name for name in tensors if name not in own]),
+        (
+            "it has in another shape",
+            [k for k in own if k in tensors and own[k].shape != tensors[k].shape],
+        ),
+    )
+    return _another(
+        file, "; ".join(f"{word} {', '.join(names[:3])}" for word, names in parts if names)
+    )
