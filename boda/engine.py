@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 DRAW_EVERY = 0.1  # seconds between two pictures of the progress
+SAVE_EVERY = 1.0  # seconds at least between two saves after epochs
 
 
 @dataclass
@@ -82,6 +83,7 @@ class Engine:
         self.reserve = 0.0  # seconds that the last validation will take
         self.drawn = 0.0
         self.best: dict[str, Tensor] | None = None  # the network's weights at its best
+        self.improved = self.unsaved = False  # since the last save
 
     def fit(self, method: Method, task: Task, train: Pictures, val: Pictures | None) -> None:
         """Fit until the plan is fulfilled; everything is saved in the run as it goes.
@@ -94,22 +96,28 @@ class Engine:
         self.per_epoch = math.ceil(self._mine(torch.arange(len(train))).numel() / self.plan.batch)
         self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = _average(method, self.plan.ema) if self.plan.ema else None
+        self.frozen = method.frozen
+        if self.plan.thaw:  # what thaws later has its place in the optimizers
+            method.freeze(0)
+            method.thawing = True
         wrapped = self.fabric.setup(self.method, *method.optimizers(self.plan.rate))
         self.wrapped, self.optimizers = wrapped[0], list(wrapped[1:])
         if self.average is not None:
             self.average.to(self.fabric.device)
         self.started = self.began
-        self._restore()
-        self.saved = time.monotonic()
         with (
             torch.random.fork_rng(devices=[]),  # the person's own random numbers stay theirs
             deterministic(self.fabric.device),
             stopping() as stop,
         ):
             self.stop = stop
+            self._restore()
+            self.saved = time.monotonic()
             # An epoch that was cut short is closed, and there is always one: a run has weights.
             while not self._finished() or self.state.batch or not self.state.epoch:
                 self._epoch()
+        if self.unsaved:
+            self._save()
         if self.fabric.is_global_zero:
             self.run.finish(self.state.seconds)
 
@@ -153,16 +161,19 @@ class Engine:
     def _epoch(self) -> None:
         """One pass over the training pictures, or what is left of it, then the validation."""
         state, plan = self.state, self.plan
+        self.train.begin(state.epoch)
+        self._thaw()
         order = epoch_order(len(self.train), plan.seed, state.epoch)
-        numbers = random_table(len(self.train), plan.seed, state.epoch)
-        augment = policies[plan.augment]
+        version = state.epoch % plan.views if plan.views else state.epoch
+        numbers = random_table(len(self.train), plan.seed, version)
+        # Features are of augmented pictures already.
+        policy = policies["none" if self.method.from_features else plan.augment]
         mine = self._mine(order)[state.batch * plan.batch :]
         clock = time.monotonic() - state.epoch_seconds
         self.wrapped.train()
         for batch in self.train.batches(mine, plan.batch):
             here = batch.to(self.fabric.device)
-            here.images = augment(here.images, numbers[batch.index])
-            self._step(here)
+            self._step(policy.augment(here, numbers[batch.index]))
             now = time.monotonic()
             state.epoch_seconds = now - clock
             if now - self.drawn > DRAW_EVERY:
@@ -178,6 +189,13 @@ class Engine:
             if plan.minutes is not None and self.share >= 1:
                 break
         self._close_epoch()
+
+    def _thaw(self) -> None:
+        """Let more blocks learn, those next to the head first, until all do after ``thaw`` of the plan."""
+        if self.plan.thaw:
+            # From whole epochs, so that a fit that is resumed within one goes on as it began.
+            share = self.state.epoch / self.plan.epochs if self.plan.epochs else self.share
+            self.method.freeze(math.ceil(self.frozen * max(0.0, 1 - share / self.plan.thaw)))
 
     def _step(self, batch: Batch) -> None:
         """Every optimizer's turn on one batch."""
@@ -258,16 +276,20 @@ class Engine:
         if value >= state.best:
             state.best = value
             self.best = {name: t.detach().clone() for name, t in kept.net.state_dict().items()}
-            if self.fabric.is_global_zero:
-                self.run.save_weights(self.best)
+            self.improved = True
+        self.unsaved = True
         if self.fabric.is_global_zero:
             self.run.add_history(row)
+        # Where an epoch takes no time, writing would take most of it: once a second is enough.
+        if time.monotonic() - self.saved > SAVE_EVERY:
             self._save()
         self.progress.epoch(row, self.task.headline, last=self.done() >= 1)
 
     def _save(self) -> None:
         self.state.seconds = self.elapsed
         if self.fabric.is_global_zero:
+            if self.improved and self.best is not None:
+                self.run.save_weights(self.best)
             self.run.save_state(
                 {
                     "state": asdict(self.state),
@@ -277,7 +299,7 @@ class Engine:
                     "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 }
             )
-        self.saved = time.monotonic()
+        self.saved, self.unsaved, self.improved = time.monotonic(), False, False
 
     def _restore(self) -> None:
         saved = self.run.load_state()

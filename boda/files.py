@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +27,41 @@ def atomic_write(path: str | Path, data: bytes) -> None:
     Raises:
         OSError: the folder is missing, full or not writable; ``path`` is then as it was.
     """
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        # Unlike tempfile.mkstemp (mode 0600), open() leaves the permissions to the person's umask.
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary file to write in the same folder; after the block it has the name ``path``, whole.
+
+    Raises:
+        OSError: as ``atomic_write``; whatever the block raises. ``path`` is then as it was.
+    """
     path = Path(path)
     # Not the target's name plus a suffix: a long Korean name already fills the 255 bytes of a name.
     temporary = path.parent / f".boda-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
-        # Unlike tempfile.mkstemp (mode 0600), open() leaves the permissions to the person's umask.
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def cache_folder() -> Path:
+    """``boda`` in ``$XDG_CACHE_HOME`` or in the system's cache folder: what can be made again."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        base = Path(given)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
+    else:
+        base = Path.home() / ".cache"
+    return base / "boda"
 
 
 def atomic_json(path: str | Path, value: Any) -> None:

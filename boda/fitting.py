@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from boda import models, planning, remembering, report, tasks
+from boda import features, models, planning, remembering, report, starting, tasks
 from boda.data import readers
 from boda.data.dataset import Batch
 from boda.data.loading import Loaded, load
@@ -22,12 +22,11 @@ from boda.engine import Engine, launch
 from boda.errors import DataError, UsageError
 from boda.evaluating import evaluate
 from boda.machine import choose_device, choose_precision
-from boda.models import weights
 from boda.options import FitOptions, Plan, parse_size
 from boda.progress import Progress
-from boda.runs import WEIGHTS, Run, next_folder, refuse_used
+from boda.runs import Run, next_folder, refuse_used
 from boda.tasks import Default, Method
-from boda.trained import build
+from boda.trained import build, find_weights, whose
 from boda.types import Dataset
 
 PROBLEMS = 200  # warnings that a record keeps
@@ -48,15 +47,26 @@ def fit(
         refuse_used(Path(out))
     dataset = readers.read(data, options.format, task.name)
     look = survey(dataset)
-    defaults = planning.choose(task.defaults(look, options.model), options)
+    start = planning.start(options, look)
+    theirs, their_options = whose(options.weights) if options.weights else (None, {})
+    model = options.model or theirs
+    defaults = planning.choose(task.defaults(look, model, start), options)
+    if model != options.model:
+        defaults["model"] = Default(model, "the weights are of it")
     entry = models.entry(defaults["model"].value)
     if entry.task != task.name:
         raise UsageError(f"{entry.name} is a network for {entry.task}, not for {task.name}.")
-    plan, config, net_options, defaults = planning.settle(entry, defaults, options, settings)
+    of_weights = their_options if entry.name == theirs else {}
+    plan, config, net_options, defaults = planning.settle(
+        entry, defaults, options, settings, of_weights
+    )
     _refuse_early(plan, config, options, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
-    if options.weights and (expected := weights.channels_of(_weights_file(options.weights))):
-        defaults["channels"] = Default(expected, "the weights expect them")
+    found = None
+    if options.weights:
+        found = find_weights(entry.name, options.weights, progress, net_options)
+        if found.channels:
+            defaults["channels"] = Default(found.channels, "the weights expect them")
     channels = defaults["channels"].value
     preparation = Preparation(
         height, width, channels, task.rule, (0.5,) * channels, (0.25,) * channels
@@ -103,8 +113,10 @@ def fit(
         **remembering.environment(fabric, plan),
     }
     method = build(record)
-    if options.weights:
-        _start_from(method, options.weights, record, progress)
+    if found is not None:
+        starting.start_from(method, found, record, progress)
+    frozen = starting.freeze(method, plan, options, look.samples, record)
+    record["defaults"]["freeze"] = dataclasses.asdict(Default(str(frozen), frozen.reason))
     _try(method, preparation)
     record["parameters"] = sum(p.numel() for p in method.parameters())
     run = Run.create(folder, record) if fabric.is_global_zero else Run(folder, record)
@@ -144,7 +156,7 @@ def resume(
     record["plan"] = dataclasses.asdict(plan)
     if fabric.is_global_zero:
         run.save_record()
-    return _go(run, build(record), loaded, engine, progress)
+    return _go(run, starting.as_it_stands(run, progress), loaded, engine, progress)
 
 
 def data_of(run: Run) -> Dataset:
@@ -174,8 +186,13 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     """Fit, then measure the best weights on val and write the report."""
     task = tasks.task(run.record["task"])
     val = loaded.pictures.get("val")
+    seen = loaded.pictures
+    if run.record["freeze"]["blocks"] and features.wanted(method, engine.plan):
+        about = [run.record["data"]["fingerprint"], run.record["split"], loaded.dropped]
+        with progress.working("computing features"):
+            seen = features.keep(method, seen, engine.plan, about, engine.fabric, progress)
     with progress.working("fitting"):
-        engine.fit(method, task, loaded.pictures["train"], val)
+        engine.fit(method, task, seen["train"], seen.get("val"))
     run.leading = engine.fabric.is_global_zero
     if not run.leading:
         return run
@@ -195,8 +212,6 @@ def _refuse_early(plan: Plan, config: dict[str, Any], options: FitOptions, class
     given = config.get("class_weights") or ()
     if given and len(given) != classes:
         raise UsageError(f"class_weights has {len(given)} numbers for {classes} classes.")
-    if options.weights and not Path(options.weights).exists():
-        raise DataError("no such file of weights", file=options.weights, fix="Check the path.")
 
 
 def _try(method: Method, preparation: Preparation) -> None:
@@ -206,28 +221,6 @@ def _try(method: Method, preparation: Preparation) -> None:
     with torch.inference_mode():
         method.eval().output(images)
         method(Batch(images, zero, zero))
-
-
-def _weights_file(source: str) -> Path:
-    """The file itself, or the one in a run folder."""
-    path = Path(source)
-    return path / WEIGHTS if path.is_dir() else path
-
-
-def _start_from(method: Method, source: str, record: dict[str, Any], progress: Progress) -> None:
-    """Fill the network from a file or a run, and take over the preparation that the weights expect."""
-    path, file = Path(source), _weights_file(source)
-    layout, new = weights.load(method.net, file)
-    preparation = weights.with_layout(Preparation.from_dict(record["preparation"]), layout)
-    if path.is_dir():
-        theirs = Run.open(path).preparation
-        preparation = dataclasses.replace(preparation, mean=theirs.mean, std=theirs.std)
-    record["preparation"] = preparation.to_dict()
-    method.set_normalization(preparation)
-    record["weights"] = {"file": str(file), "layout": layout.name, "new": new}
-    progress.say(f"weights of {file} ({layout.name}); normalized as they expect")
-    if new:
-        progress.say(f"another number of classes: {', '.join(new)} start anew")
 
 
 def _extended(plan: Plan, epochs: int | None, minutes: float | None, progress: Progress) -> Plan:

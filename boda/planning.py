@@ -7,19 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from boda import tasks
+from boda import freezing, tasks
 from boda.data import readers
 from boda.data.classes import by_name
 from boda.data.dataset import Pictures
 from boda.data.prepare import Preparation
 from boda.data.split import arrange, labels_of
+from boda.data.survey import Survey
 from boda.data.transforms import policies
 from boda.models import Entry
 from boda.options import FitOptions, Plan, parse_settings
-from boda.tasks import Default
+from boda.tasks import Default, Start
 from boda.types import Dataset
 
 MEASURED = 4096  # pictures from which mean and deviation are computed
+
+
+def start(options: FitOptions, look: Survey) -> Start:
+    """What the fit begins with, for the task's choice of rates."""
+    if options.weights is None:
+        return "scratch"
+    head = freezing.only_the_head(options.freeze, look.samples, weights=True)
+    return "head" if head else "whole"
 
 
 def choose(defaults: dict[str, Default], options: FitOptions) -> dict[str, Default]:
@@ -34,11 +43,16 @@ def choose(defaults: dict[str, Default], options: FitOptions) -> dict[str, Defau
 
 
 def settle(
-    entry: Entry, defaults: dict[str, Default], options: FitOptions, settings: dict[str, str]
+    entry: Entry,
+    defaults: dict[str, Default],
+    options: FitOptions,
+    settings: dict[str, str],
+    of_weights: dict[str, Any],
 ) -> tuple[Plan, dict[str, Any], dict[str, Any], dict[str, Default]]:
     """Plan, the method's configuration, the network's options, and the choices.
 
-    The task's defaults, then what was named, then ``--set``.
+    The task's defaults, then what was named, then ``--set``; the network's options are those
+    ``of_weights`` where it starts from weights that name them.
     """
     kind = tasks.method(entry.method)
     plan_set, config_set, net_set = parse_settings(settings, Plan, kind.Config, entry.settings)
@@ -53,7 +67,12 @@ def settle(
     plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)})
     policies[plan.augment]  # an unknown one is refused here
     config = {n: v for n, v in values.items() if n in _fields(kind.Config)}
-    return plan, dataclasses.asdict(kind.Config(**config)), entry.options | net_set, defaults
+    return (
+        plan,
+        dataclasses.asdict(kind.Config(**config)),
+        entry.options | of_weights | net_set,
+        defaults,
+    )
 
 
 def _fields(kind: type) -> set[str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sqlite3
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from boda.files import cache_folder
 
 VERSION = 1  # of what a verdict means; a new number forgets the old ones
 MOST = 2_000_000  # verdicts kept, about 50 bytes each
@@ -60,14 +60,8 @@ def key_of(stamp: tuple[str | int, ...]) -> bytes:
 
 
 def cache_file() -> Path:
-    """``verdicts-1.sqlite`` in ``$XDG_CACHE_HOME/boda``, or in the system's cache folder."""
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        base = Path(given)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
-    else:
-        base = Path.home() / ".cache"
-    return base / "boda" / f"verdicts-{VERSION}.sqlite"
+    """``verdicts-1.sqlite`` in the user's cache folder."""
+    return cache_folder() / f"verdicts-{VERSION}.sqlite"
 
 
 def recall(keys: Iterable[bytes]) -> dict[bytes, Verdict]:

@@ -17,10 +17,14 @@ from boda.data.prepare import Preparation
 from boda.data.survey import Survey
 from boda.errors import UsageError, unknown
 from boda.metrics.classification import Classification
-from boda.tasks.base import Default, Method, Task, methods, tasks
+from boda.tasks.base import Default, Method, Start, Task, methods, tasks
 
 OPTIMIZERS = ("sgd", "adamw")
 SMALL = 40  # pixels; larger pictures want a network that strides
+DEEP = 1_000_000  # parameters
+AUXILIARY = (
+    0.3  # share in the loss of heads within the network: Szegedy et al. 2014, arXiv 1409.4842
+)
 
 
 @dataclass
@@ -31,6 +35,9 @@ class Config:
         default="sgd", metadata={"help": "sgd (Nesterov, momentum 0.9) or adamw"}
     )
     weight_decay: float = field(default=5e-4, metadata={"help": "not on norms and biases"})
+    layer_decay: float = field(
+        default=1.0, metadata={"help": "of the rate, from each block to the one before; 1 = none"}
+    )
     label_smoothing: float = field(default=0.0, metadata={"help": "0 to 1, Szegedy 2015"})
     class_weights: tuple[float, ...] = field(
         default=(), metadata={"help": "of the loss, one a class; --balance sets them"}
@@ -41,6 +48,8 @@ class Config:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
         if not self.weight_decay >= 0 or any(not weight >= 0 for weight in self.class_weights):
             raise UsageError("weight_decay and class_weights must not be less than 0.")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay is {self.layer_decay}; it is above 0 and at most 1.")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing is {self.label_smoothing}; it is from 0 to below 1.")
 
@@ -60,30 +69,42 @@ class Classifier(Method):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
-        """{"loss": cross entropy of the batch}."""
-        logits = self.net(self.normalize(batch.images))
-        loss = F.cross_entropy(
-            logits.float(),
-            batch.labels,
-            weight=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
+        """{"loss": cross entropy}, and "auxiliary" where the network has heads within.
+
+        Of mixed pictures it is that of both labels by their shares.
+        """
+        outputs = self.logits(batch.images)
+        logits, *within = outputs if isinstance(outputs, tuple) else (outputs,)
+        losses = {"loss": self._loss(logits.float(), batch)}
+        if within:
+            both = [self._loss(each.float(), batch) for each in within]
+            losses["auxiliary"] = AUXILIARY * torch.stack(both).sum()
+        return losses
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        if batch.mixed is None:
+            return self._cross_entropy(logits, batch.labels, "mean")
+        partners, own = batch.mixed
+        loss = own * self._cross_entropy(logits, batch.labels)
+        loss = loss + (1 - own) * self._cross_entropy(logits, partners)
+        if self.class_weights is None:
+            return loss.mean()
+        weights = own * self.class_weights[batch.labels] + (1 - own) * self.class_weights[partners]
+        return loss.sum() / weights.sum()
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor, reduction: str = "none") -> Tensor:
+        smoothing = self.config.label_smoothing
+        return F.cross_entropy(
+            logits, labels, self.class_weights, reduction=reduction, label_smoothing=smoothing
         )
-        return {"loss": loss}
 
     def output(self, images: Tensor) -> Tensor:
         """(N, C, H, W) uint8 → (N, classes) probabilities."""
-        return self.net(self.normalize(images)).float().softmax(1)
+        return self.logits(images).float().softmax(1)
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
         """SGD or AdamW; what is one-dimensional (norms, biases) is not decayed."""
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {
-                "params": [p for p in parameters if p.ndim > 1],
-                "weight_decay": self.config.weight_decay,
-            },
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        groups = self.groups(self.config.weight_decay, self.config.layer_decay)
         if self.config.optimizer == "adamw":
             return [torch.optim.AdamW(groups, rate, fused=True)]
         return [torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)]
@@ -97,7 +118,9 @@ class Classify(Task):
     description = "One class for every picture."
     rule = "crop"
 
-    def defaults(self, survey: Survey, model: str | None) -> dict[str, Default]:
+    def defaults(
+        self, survey: Survey, model: str | None, start: Start = "scratch"
+    ) -> dict[str, Default]:
         """LeNet-5 for small gray pictures, ResNet-20 for small colour ones, else one that strides."""
         side = max(survey.height, survey.width)
         kind = "gray" if survey.gray else "colour"
@@ -111,7 +134,11 @@ class Classify(Task):
         else:
             chosen = Default("resnet20", f"{seen}: small and in colour, as in CIFAR")
         entry = models.entry(chosen.value)
-        defaults = {"model": chosen, "size": _size(entry, survey), **_recipe(entry.name, survey)}
+        defaults = {
+            "model": chosen,
+            "size": _size(entry, survey),
+            **_recipe(entry, survey, start),
+        }
         defaults["channels"] = Default(1 if survey.gray else 3, seen)
         defaults["augment"] = _augmentation(survey)
         return defaults
@@ -136,18 +163,27 @@ def _size(entry: models.Entry, survey: Survey) -> Default:
     paper = entry.size[0]
     if max(survey.height, survey.width) <= SMALL or min(survey.height, survey.width) >= paper:
         return Default(paper, f"the size {entry.name} was published for")
-    side = max(entry.smallest, 32 * round(min(survey.height, survey.width) / 32))
+    side = max(entry.smallest, 32 * max(1, round(min(survey.height, survey.width) / 32)))
     return Default(side, f"the pictures are about {survey.height}×{survey.width}; a multiple of 32")
 
 
-def _recipe(model: str, survey: Survey) -> dict[str, Default]:
-    """Optimizer, rate, batch and epochs: the small dense networks like Adam, the residual ones SGD."""
-    if model.startswith(("lenet", "mlp")):
+def _recipe(entry: models.Entry, survey: Survey, start: Start) -> dict[str, Default]:
+    """Optimizer, rate, batch and epochs: networks with batch norms like SGD, the others Adam."""
+    if start == "head":
+        optimizer, rate, decay = "adamw", 1e-3, 0.01
+        reason = "one layer on features of fixed scale: Adam's steps fit any network's"
+    elif entry.name.startswith(("lenet", "mlp")):
         optimizer, rate, decay = "adamw", 3e-3, 0.01
         reason = "tanh and dense layers learn fastest with Adam's steps"
+    elif not entry.normalizes:
+        deep = entry.parameters > DEEP
+        optimizer, rate, decay = "adamw", 3e-4 if deep else 1e-3, 0.01
+        reason = "without batch norms SGD's large steps may lead astray: Adam's are of one size"
     else:
         optimizer, rate, decay = "sgd", 0.2, 5e-4
-        reason = "residual networks generalize best with SGD and momentum"
+        reason = "networks with batch norms generalize best with SGD and momentum"
+    gently = "; a tenth, since the weights are good already" if start == "whole" else ""
+    rate = rate / 10 if gently else rate
     batch, why = 128, "large enough to keep the processor busy, small enough to generalize"
     while batch > 16 and survey.samples / batch < 20:
         batch //= 2
@@ -156,7 +192,7 @@ def _recipe(model: str, survey: Survey) -> dict[str, Default]:
     epochs = int(min(60, max(10, 300_000 / max(1, survey.samples))))
     return {
         "optimizer": Default(optimizer, reason),
-        "rate": Default(rate, f"usual for {optimizer} with batches of {batch}"),
+        "rate": Default(rate, f"usual for {optimizer} with batches of {batch}{gently}"),
         "batch": Default(batch, why),
         "weight_decay": Default(decay, f"usual for {optimizer}"),
         "epochs": Default(

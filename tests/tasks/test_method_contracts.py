@@ -143,3 +143,25 @@ def test_normalization_is_the_formula(name: str) -> None:
     expected = (images.double() / 255 - 0.4) / 0.2
     torch.testing.assert_close(method.normalize(images).double(), expected, atol=1e-5, rtol=0)
     assert not [key for key in method.state_dict() if not key.startswith("net.")]
+
+
+def test_heads_within_a_network_learn_with_a_share() -> None:
+    torch.manual_seed(0)
+    kind, entry = tasks.method("classifier"), models.entry("googlenet")
+    net = models.create("googlenet", classes=5, auxiliary=True)
+    method = kind(net, Preparation(64, 64), kind.Config())
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8, generator=generator)
+    batch = Batch(images, torch.tensor([0, 1, 2, 4]), torch.arange(4))
+    assert entry.method == "classifier"
+    torch.manual_seed(2)  # dropout
+    losses = method(batch)
+    torch.manual_seed(2)
+    main, *within = net(method.normalize(images))
+    expected = [torch.nn.functional.cross_entropy(each, batch.labels) for each in (main, *within)]
+    assert losses["loss"].item() == pytest.approx(expected[0].item(), rel=1e-4)
+    assert losses["auxiliary"].item() == pytest.approx(
+        0.3 * (expected[1] + expected[2]).item(), rel=1e-4
+    )
+    method.eval()
+    assert set(method(batch)) == {"loss"} and method.output(images).shape == (4, 5)
