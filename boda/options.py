@@ -36,6 +36,9 @@ class Plan:
     ema: float = option(0.0, "decay of averaged weights, for example 0.999; 0 = off")
     patience: int = option(0, "epochs without progress before stopping; 0 = off")
     augment: str = option("none", "name of the augmentation")
+    views: int = option(0, "augmented versions of a picture in all; 0 = a new one every epoch")
+    thaw: float = option(0.0, "share of the fit in which frozen blocks thaw; 0 = they stay frozen")
+    keep_features: bool = option(True, "where only the head learns, compute its input once")
     precision: str = option("auto", "auto, 32, bf16 or 16")
     device: str = option("auto", "auto, cpu, cuda or mps")
     devices: int = option(1, "processes on this machine")
@@ -50,12 +53,12 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} is {value}; it must be more than 0.")
-        for name in ("warmup", "clip", "ema", "patience", "seed", "save_seconds"):
+        for name in ("clip", "patience", "views", "seed", "save_seconds"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must not be less than 0.")
-        for name in ("warmup", "ema"):
-            if not getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be below 1.")
+        for name in ("warmup", "ema", "thaw"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1.")
 
     def factor(self, progress: float) -> float:
         """The learning rate as a share of its peak; ``progress`` from 0 to 1."""
@@ -77,7 +80,11 @@ class FitOptions:
     minutes: float | None = option(None, "measured time instead, from the command's start")
     val: str | None = option(None, "other data to validate on, or `none`: learn from everything")
     weights: str | None = option(None, "a file of weights, or a run, to start from")
-    augment: str | None = option(None, "none, light, digits or photos")
+    freeze: str | None = option(
+        None,
+        "what keeps these weights: all but the head, none, N blocks from the input, gradual, auto",
+    )
+    augment: str | None = option(None, "none, light, digits, photos or strong; see boda augment")
     batch: int | None = option(None, "pictures a step")
     lr: float | None = option(None, "peak learning rate")
     size: str | None = option(None, "of the network's input: N or HxW")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from boda import api, options
-from boda.cli import convolving, looking, show
+from boda.cli import augmenting, convolving, looking, show
 from boda.cli.common import Json, emit
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
@@ -27,7 +27,12 @@ app = typer.Typer(
 )
 
 Format = Annotated[str | None, typer.Option(help="how to read the data, where two ways fit")]
-Weights = Annotated[str | None, typer.Option(help="a file of weights, where NAME is a model")]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="where NAME is a model: FILE, RUN, https address, or imagenet: the official file"
+    ),
+]
 
 
 @app.command()
@@ -119,7 +124,10 @@ def evaluate(
 ) -> None:
     """Measure a run on labelled pictures it has not seen.
 
-    Example: boda evaluate runs/classify-1
+    Examples:
+      boda evaluate runs/classify-1
+
+      boda evaluate squeezenet-1.1 pictures/ --weights imagenet
     """
     result = api.evaluate(
         name, data, split=split, weights=weights, format=format, drop=drop, progress=Progress()
@@ -140,7 +148,10 @@ def predict(
 ) -> None:
     """Say what is seen in pictures. An exported .onnx file needs no torch.
 
-    Example: boda predict runs/classify-1 new-pictures/ --out seen/
+    Examples:
+      boda predict runs/classify-1 new-pictures/ --out seen/
+
+      boda predict resnet18 picture.jpg --weights imagenet
     """
     from boda.cli.predicting import predict_pictures
 
@@ -196,14 +207,12 @@ def models(
     task: Annotated[str | None, typer.Option(help="only networks for this task")] = None,
     as_json: Json = False,
 ) -> None:
-    """The networks there are.
+    """The networks there are; under `imagenet`, how many of its pictures the official weights get right.
 
     Example: boda models --task classify
     """
     result = api.models(task)
-    emit(result) if as_json else show.table(
-        result, ("name", "task", "input", "parameters", "summary")
-    )
+    emit(result) if as_json else show.models(result)
 
 
 def _pairs(settings: list[str] | None) -> dict[str, str]:
@@ -251,3 +260,4 @@ def _with_options(command: Callable[..., None], kind: type) -> Callable[..., Non
 app.command()(_with_options(fit, options.FitOptions))
 looking.register(app)
 convolving.register(app)
+augmenting.register(app)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,25 +25,45 @@ GIB = 1 << 30
 
 @dataclass
 class Batch:
-    """What a method sees.
+    """What a method sees. Coordinates are pixels of the batch's pictures, with continuous edges.
 
     Attributes:
-        images: (N, C, H, W) uint8; float once augmentation has mixed pictures.
+        images: (N, C, H, W) uint8.
         labels: (N,) int64.
         index: (N,) int64, positions in the split.
+        boxes: N tensors (n, 4) float32 x1, y1, x2, y2; ``n`` differs from picture to picture.
+        box_labels: N tensors (n,) int64.
+        masks: N tensors (n, H, W) bool, one mask an object, in the order of the boxes.
+        semantic: (N, H, W) uint8, the class of each pixel, 255 = ignore.
+        points: (N, K, 2) float32 x, y or (N, K, 3) x, y, visibility (0 = not seen).
+        mirror_order: (K,) int64; in a mirrored picture the points swap places by it, since the left
+            eye becomes the right one. None: they do not.
+        mixed: where pictures were mixed, the partners' labels (N,) int64 and the share (N,) float32
+            of the loss that each picture's own label has; its partner's has the rest.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
+    boxes: list[Tensor] | None = None
+    box_labels: list[Tensor] | None = None
+    masks: list[Tensor] | None = None
+    semantic: Tensor | None = None
+    points: Tensor | None = None
+    mirror_order: Tensor | None = None
+    mixed: tuple[Tensor, Tensor] | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
         if device.type == "cpu":
             return self
-        return Batch(
-            *(t.to(device, non_blocking=True) for t in (self.images, self.labels, self.index))
-        )
+        return Batch(**{f.name: _on(device, getattr(self, f.name)) for f in fields(self)})
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_on(device, each) for each in value)
+    return None if value is None else value.to(device, non_blocking=True)
 
 
 class Pictures:
@@ -70,6 +91,9 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins: pictures are the same in all of them."""
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Batches of ``size`` pictures in an order of indices; the last may be smaller."""

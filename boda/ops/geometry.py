@@ -29,6 +29,8 @@ Size = tuple[int, int]  # (H, W)
 _FILLS = {"edge": "border", "reflect": "reflection"}
 _NUDGE = 1e-3  # pixels; see ``warp``
 _HORIZON = 1e-6
+_ROUNDS = 40  # of the search for a bent point; a slope of one half leaves 1e-12 of the way
+_EDGE_POINTS = 9  # of a box's edge that are followed where the picture is bent
 
 
 def _matrix(*entries: Number) -> Tensor:
@@ -132,14 +134,36 @@ def invert(matrix: Tensor) -> Tensor:
     return inverse
 
 
+def smooth_field(control: Tensor, size: Size) -> Tensor:
+    """A displacement for every pixel, from a few: local warping, as if drawn on rubber.
+
+    Args:
+        control: (N, 2, h, w) displacements in pixels (x, y) on an even grid from corner to corner.
+        size: (H, W) of the picture.
+
+    Returns:
+        (N, 2, H, W) of the same dtype, the bicubic surface through them; for ``field`` of ``warp``.
+
+    Raises:
+        UsageError: not that shape.
+
+    Source: free-form deformation, Rueckert et al. 1999; for training, Simard et al. 2003.
+    """
+    if control.ndim != 4 or control.shape[1] != 2:
+        raise UsageError(f"displacements of shape {tuple(control.shape)}. Give (N, 2, h, w).")
+    _check_size(size)
+    return F.interpolate(control, size, mode="bicubic", align_corners=True)
+
+
 def warp(
     images: Tensor,
     matrix: Tensor,
     size: Size,
     mode: str = "bilinear",
     fill: float | str = 0,
+    field: Tensor | None = None,
 ) -> Tensor:
-    """Move pictures or masks by ``matrix``.
+    """Move pictures or masks by ``matrix``, and bend them by ``field``.
 
     An output pixel shows what lies under its centre. Shrinking does not average (no antialiasing):
     below about half the size, shrink with an antialiased resize first. With a number as ``fill``
@@ -151,6 +175,8 @@ def warp(
         size: (H', W') of the output.
         mode: "bilinear", or "nearest" for masks and class maps (a pixel owns its upper left edges).
         fill: what lies outside: a number, "edge" (the border goes on) or "reflect" (cba|abc).
+        field: (N, 2, H', W') pixels (x, y), or (2, H', W') for all: the moved picture is bent, so
+            that a pixel shows what would lie that far from it. One resampling does both.
 
     Returns:
         The shape of ``images`` with (H', W'); (N, C, H', W') where one picture meets N matrices.
@@ -174,7 +200,7 @@ def warp(
         # Centres that fall on an edge between two pixels all go to the same side, as floor does;
         # grid_sample would round them to the even pixel.
         back = translate(_NUDGE, _NUDGE) @ back
-    grid = _sampling_grid(back, (batch.shape[-2], batch.shape[-1]), size, work)
+    grid = _sampling_grid(back, (batch.shape[-2], batch.shape[-1]), size, work, field)
     if isinstance(fill, str):
         out = F.grid_sample(work, grid, mode, _FILLS[fill], align_corners=False)
     elif fill == 0:
@@ -184,12 +210,14 @@ def warp(
     return _restore(out, images.dtype).reshape(*leading, *size)
 
 
-def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
-    """Move points by ``matrix``.
+def warp_points(points: Tensor, matrix: Tensor, field: Tensor | None = None) -> Tensor:
+    """Move points by ``matrix``, and bend them by ``field``.
 
     Args:
         points: (..., K, 2) x, y or (..., K, 3) x, y, visibility (which stays).
         matrix: (3, 3), or (N, 3, 3) for points (N, K, ·).
+        field: (2, H, W), or (N, 2, H, W) for points (N, K, ·); as for ``warp``. From pixel to pixel
+            it must differ by less than 1, or the picture would be folded.
 
     Returns:
         The moved points, of the same shape (integers become float32). A point that a perspective
@@ -203,10 +231,14 @@ def warp_points(points: Tensor, matrix: Tensor) -> Tensor:
     matrix = matrix.to(points)
     moved = points[..., :2] @ matrix[..., :2].mT + matrix[..., None, :, 2]
     moved = moved[..., :2] / moved[..., 2:].clamp(min=_HORIZON)
+    if field is not None:
+        moved = _bent(moved, field.to(moved))
     return torch.cat([moved, points[..., 2:].expand(*moved.shape[:-1], -1)], dim=-1)
 
 
-def warp_boxes(boxes: Tensor, matrix: Tensor, size: Size | None = None) -> Tensor:
+def warp_boxes(
+    boxes: Tensor, matrix: Tensor, size: Size | None = None, field: Tensor | None = None
+) -> Tensor:
     """Move boxes by ``matrix``: the upright box around the four moved corners.
 
     Args:
@@ -214,6 +246,7 @@ def warp_boxes(boxes: Tensor, matrix: Tensor, size: Size | None = None) -> Tenso
         matrix: (3, 3), or (B, 3, 3) for boxes (B, N, 4).
         size: (H, W) of the output: boxes are clipped to it. One that lies outside has no area then:
             ``keep = (out[..., 2:] > out[..., :2]).all(-1)``.
+        field: as for ``warp_points``; then points all along the edges are followed.
 
     Returns:
         Boxes of the same shape, in the same order (integers become float32). After a rotation they
@@ -221,8 +254,13 @@ def warp_boxes(boxes: Tensor, matrix: Tensor, size: Size | None = None) -> Tenso
     """
     if boxes.ndim < 2 or boxes.shape[-1] != 4:
         raise UsageError(f"boxes have shape {tuple(boxes.shape)}. Give (N, 4) x1, y1, x2, y2.")
-    corners = boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]].unflatten(-1, (4, 2))
-    moved = warp_points(corners.flatten(-3, -2), matrix).unflatten(-2, (-1, 4))
+    outline = boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]].unflatten(-1, (4, 2))
+    if field is not None:
+        share = torch.linspace(0, 1, _EDGE_POINTS, device=boxes.device)[:, None, None]
+        ends = outline[..., [1, 2, 3, 0], :].unsqueeze(-3)
+        outline = torch.lerp(outline.unsqueeze(-3).to(share), ends.to(share), share).flatten(-3, -2)
+    moved = warp_points(outline.flatten(-3, -2), matrix, field)
+    moved = moved.unflatten(-2, (-1, outline.shape[-2]))
     low, high = moved.amin(-2), moved.amax(-2)
     if size is not None:
         edge = moved.new_tensor([size[1], size[0]])
@@ -261,20 +299,46 @@ def _as_batch(images: Tensor, matrix: Tensor) -> Tensor:
     return batch.expand(len(matrix), -1, -1, -1)
 
 
-def _sampling_grid(back: Tensor, source: Size, target: Size, like: Tensor) -> Tensor:
+def _bent(points: Tensor, field: Tensor) -> Tensor:
+    """Where points (…, K, 2) come to lie: the pixels that show them, found step by step.
+
+    A pixel at p shows p + field(p), so p is the fixed point of p = point − field(p).
+    """
+    if points.numel() == 0:
+        return points
+    place, fields = points.reshape(-1, *points.shape[-2:]), field.reshape(-1, *field.shape[-3:])
+    fields = fields.expand(len(place), -1, -1, -1)
+    size, target = place.new_tensor([field.shape[-1], field.shape[-2]]), place
+    for _ in range(_ROUNDS):
+        units = (2 * place / size - 1)[:, None]
+        offset = F.grid_sample(fields, units, "bilinear", "border", align_corners=False)
+        place = target - offset[:, :, 0].mT
+    return place.reshape(points.shape)
+
+
+def _sampling_grid(
+    back: Tensor, source: Size, target: Size, like: Tensor, field: Tensor | None
+) -> Tensor:
     """(N, H', W', 2): where each output pixel looks, in grid_sample's units (edge −1 to edge 1)."""
     to_unit = translate(-1, -1) @ scale(2 / source[1], 2 / source[0])
     from_unit = scale(target[1] / 2, target[0] / 2) @ translate(1, 1)
     theta = to_unit @ back @ from_unit
-    if (theta[:, 2, :2] == 0).all():
-        affine = (theta[:, :2] / theta[:, 2:, 2:]).to(like)
-        return F.affine_grid(affine, [len(back), 1, *target], align_corners=False)
-    still = identity()[:2].expand(len(back), 2, 3).to(like)
-    units = F.affine_grid(still, [len(back), 1, *target], align_corners=False)
-    theta = theta.to(like)
-    moved = units.flatten(1, 2) @ theta[..., :2].mT + theta[:, None, :, 2]
-    moved = moved[..., :2] / moved[..., 2:].clamp(min=_HORIZON)
-    return moved.unflatten(1, target)
+    affine = bool((theta[:, 2, :2] == 0).all())
+    theta = theta / theta[:, 2:, 2:] if affine else theta
+    x, y = ((2 * torch.arange(n, dtype=theta.dtype) + 1) / n - 1 for n in reversed(target))
+    if field is None:  # what x gives and what y gives, then one addition a number
+        rows = (theta[..., 0, None] * x).to(like)
+        columns = (theta[..., 1, None] * y + theta[..., 2, None]).to(like)
+        moved = rows[:, :2, None] + columns[:, :2, :, None]
+        depth = None if affine else rows[:, 2:, None] + columns[:, 2:, :, None]
+    else:
+        dx, dy = field.to(like).reshape(-1, 2, *target).unbind(1)
+        (x, y), theta = (x.to(like), y.to(like)), theta.to(like)
+        bent = torch.stack([x + dx * (2 / target[1]), y[:, None] + dy * (2 / target[0])], 1)
+        moved = torch.einsum("nij,njhw->nihw", theta[..., :2], bent) + theta[..., 2, None, None]
+        moved, depth = moved[:, :2], moved[:, 2:]
+    moved = moved if depth is None else moved / depth.clamp(min=_HORIZON)
+    return moved.movedim(1, -1)  # plane by plane: grid_sample reads that as fast
 
 
 def _work_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
+from scipy import stats
 
-from boda.data.dataset import epoch_order, mix
-from boda.data.transforms import mirror, policies, random_table, shift
+from boda.data import transforms
+from boda.data.change import Change, pictures
+from boda.data.dataset import Batch, epoch_order, mix
+from boda.data.transforms import policies, random_table
+from boda.ops import geometry, warp_points
+
+SIZE = (16, 24)
 
 
 @pytest.fixture
@@ -33,21 +41,89 @@ def test_every_policy_but_none_does_something(name, images) -> None:
 
 def test_mirror_is_a_loop(images) -> None:
     numbers = torch.tensor([0.1, 0.9, 0.49, 0.5, 0.0, 0.99])
-    for picture, number, out in zip(images, numbers, mirror(images, numbers), strict=True):
+    moved = pictures(images, Change(transforms.mirror(numbers, SIZE)))
+    for picture, number, out in zip(images, numbers, moved, strict=True):
         assert torch.equal(out, picture.flip(2) if number < 0.5 else picture)
 
 
 def test_shift_is_a_loop(images) -> None:
-    numbers = torch.rand(6, 2, generator=torch.Generator().manual_seed(3))
-    out = shift(images, numbers)
+    numbers = torch.rand(6, 8, generator=torch.Generator().manual_seed(3))
+    numbers[:, 0] = torch.tensor([0.1, 0.6, 0.2, 0.7, 0.3, 0.8])
+    out = policies["light"](images, numbers)
     for n in range(6):
-        top, left = int(numbers[n, 0] * 5), int(numbers[n, 1] * 7)  # 16 // 8 = 2, 24 // 8 = 3
+        picture = images[n].flip(2) if numbers[n, 0] < 0.5 else images[n]
+        top, left = int(numbers[n, 1] * 5), int(numbers[n, 2] * 7)  # 16 // 8 = 2, 24 // 8 = 3
         for y in range(16):
             for x in range(24):
                 from_y, from_x = y + top - 2, x + left - 3
                 inside = 0 <= from_y < 16 and 0 <= from_x < 24
-                expected = images[n, :, from_y, from_x] if inside else torch.zeros(3)
+                expected = picture[:, from_y, from_x] if inside else torch.zeros(3)
                 assert torch.equal(out[n, :, y, x].float(), expected.float())
+
+
+def test_light_gives_the_pixels_that_accuracies_were_recorded_with() -> None:
+    image = torch.arange(3 * 32 * 32).remainder(251).to(torch.uint8).reshape(1, 3, 32, 32)
+    out = policies["light"](image.expand(40, -1, -1, -1), random_table(40, seed=7, epoch=3))
+    assert hashlib.sha256(out.numpy().tobytes()).hexdigest()[:16] == "477cb04e419aea31"
+
+
+def test_a_resized_crop_is_a_window_of_whole_pixels_inside() -> None:
+    numbers = torch.rand(500, 4, generator=torch.Generator().manual_seed(0)).double()
+    size = (40, 60)
+    matrix = transforms.resized_crop(numbers, size, smallest=0.3)
+    ends = torch.tensor([[0.0, 0], [60, 40]]).double().expand(500, 2, 2)
+    window = warp_points(ends, geometry.invert(matrix)).flatten(1)
+    assert torch.allclose(window, window.round(), atol=1e-9)
+    window = window.round()
+    assert (window >= 0).all() and (window <= torch.tensor([60, 40, 60, 40])).all()
+    width, height = window[:, 2] - window[:, 0], window[:, 3] - window[:, 1]
+    share = width * height / (40 * 60)
+    assert 0.25 < share.min() < 0.33 and share.max() == pytest.approx(1, abs=0.05)
+    proportion = (width / 60) / (height / 40)
+    assert 0.7 < proportion.min() < 0.78 and 1.28 < proportion.max() < 1.43
+    for low, free in ((window[:, 0], 60 - width), (window[:, 1], 40 - height)):
+        place = low[free > 4] / free[free > 4]  # all places, both ends among them
+        assert place.min() == 0 and place.max() == 1 and 0.4 < place.mean() < 0.6
+
+
+def test_a_perspective_moves_each_corner_inwards() -> None:
+    numbers = torch.rand(50, 8, generator=torch.Generator().manual_seed(0))
+    matrix = transforms.perspective(numbers, SIZE, amount=0.25)
+    corners = torch.tensor([[0.0, 0], [24, 0], [24, 16], [0, 16]]).expand(50, 4, 2)
+    moved = (warp_points(corners, matrix) - corners).abs() / torch.tensor([24.0, 16])
+    assert torch.allclose(moved, 0.25 * numbers.unflatten(1, (4, 2)), atol=1e-4)
+    assert (warp_points(corners, matrix) >= -1e-4).all()
+
+
+def test_further_numbers_are_uniform_unrelated_and_each_rows_own() -> None:
+    table = random_table(4000, 0, 0)
+    numbers = transforms.more(table, 12)
+    assert torch.equal(transforms.more(table[17:18], 12)[0], numbers[17])
+    assert torch.equal(transforms.more(table, 5), numbers[:, :5])
+    assert numbers.min() >= 0 and numbers.max() < 1
+    for column in numbers.unbind(1):
+        assert stats.kstest(column.numpy(), "uniform").pvalue > 1e-4
+    together = torch.cat([table, numbers], 1).double()
+    related = torch.corrcoef(together.mT) - torch.eye(20).double()
+    assert related.abs().max() < 0.07  # 4.4 deviations of 1/sqrt(4000)
+
+
+def test_only_strong_mixes_and_says_what_of_whom(images) -> None:
+    batch = Batch(images, torch.arange(6), torch.arange(6))
+    for name in policies:
+        out = policies[name].augment(batch, random_table(6, 0, 0))
+        assert (out.mixed is not None) == policies[name].mixes == (name == "strong")
+    partners, own = policies["strong"].augment(batch, random_table(6, 0, 0)).mixed
+    assert partners.tolist() == [5, 0, 1, 2, 3, 4]
+    assert own.shape == (6,) and (own >= 0).all() and (own <= 1).all()
+
+
+def test_photos_changes_colours_and_geometry_but_not_too_much(images) -> None:
+    even = torch.full((300, 3, 16, 16), 120, dtype=torch.uint8)
+    out = policies["photos"](even, random_table(300, 0, 0)).float()
+    level = out.mean((1, 2, 3))
+    assert 0.75 * 120 < level.min() < 0.85 * 120 and 1.15 * 120 < level.max() < 1.25 * 120
+    assert (out.flatten(1).std(1) < 1).all(), "what moves in is the picture's own"
 
 
 def test_digits_are_never_mirrored() -> None:
