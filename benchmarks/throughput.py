@@ -10,14 +10,15 @@ normalized in every step, and its loss is looked at in every step, as a fit does
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pairs import in_turn
 
 from boda import models, tasks
 from boda.data.dataset import Pictures
@@ -103,18 +104,13 @@ def main() -> None:
         generator = np.random.default_rng(0)
         images = generator.integers(0, 256, (count, channels, 32, 32), dtype=np.uint8)
         labels = generator.integers(0, 10, count)
-        pairs = []
-        for number in range(arguments.rounds + 1):  # the first round warms up
-            sides = (with_boda, bare) if number % 2 else (bare, with_boda)
-            speeds = {side: side(model, images, labels, arguments) for side in sides}
-            if number:
-                pairs.append((speeds[with_boda], speeds[bare]))
-        ratios = sorted(ours / theirs for ours, theirs in pairs)
-        ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+        sides = (partial(side, model, images, labels, arguments) for side in (with_boda, bare))
+        pairs = in_turn(*sides, arguments.rounds)
+        ours, theirs = pairs.medians
         print(
             f"{model} {arguments.precision}: boda {ours:,.0f} pictures/s, bare loop {theirs:,.0f}, "
-            f"ratio median {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}), "
-            f"{len(ratios)} pairs, {torch.get_num_threads()} threads, torch {torch.__version__}",
+            f"ratio median {pairs.ratio:.3f} ({pairs.ratios[0]:.3f} to {pairs.ratios[-1]:.3f}), "
+            f"{arguments.rounds} pairs, {torch.get_num_threads()} threads, torch {torch.__version__}",
             flush=True,
         )
 

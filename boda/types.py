@@ -36,6 +36,11 @@ class Sample:
         target: (H, W, 3) uint8, the picture to be produced from this one.
         identity: who or what is shown, for recognition.
         matrix: (3, 3) float64, working picture ← original; the identity until something resizes it.
+        size: (H, W) of the original picture as its annotation says, or as its header did.
+        crowd: (N,) bool, boxes around many objects at once (COCO's ``iscrowd``); None where there is none.
+        difficult: (N,) bool, objects that are not to count (Pascal VOC); None where there is none.
+        outlines: for each object what its format says, pixels of the original: a list of polygons,
+            (K, 2) float64 each, or COCO's run-length code, ``{"size": [H, W], "counts": …}``, or None.
     """
 
     id: str
@@ -50,6 +55,10 @@ class Sample:
     target: Image | None = None
     identity: str | None = None
     matrix: np.ndarray = field(default_factory=lambda: np.eye(3))
+    size: tuple[int, int] | None = None
+    crowd: np.ndarray | None = None
+    difficult: np.ndarray | None = None
+    outlines: list[Any] | None = None
     _image: Image | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

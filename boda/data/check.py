@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from boda.data import verdicts
-from boda.data.findings import Look, balance, repeated
+from boda.data.findings import Look, balance, mark, misfit, repeated
 from boda.data.image import PictureReader
 from boda.data.verdicts import Verdict, judge, key_of
 from boda.errors import DataError, Problem
@@ -181,12 +181,13 @@ def _look_at_files(
         pool.shutdown(cancel_futures=True)
         pairs = ((keys[index], found[index]) for index in waiting)
         verdicts.remember({key: seen for key, seen in pairs if key and isinstance(seen, Verdict)})
+    found = [_fits(sample, seen) for sample, seen in zip(samples, found, strict=True)]
     problems += [seen for seen in found if isinstance(seen, Problem)]
     sound = np.array([isinstance(seen, Verdict) for seen in found], bool)
     facts = [seen if isinstance(seen, Verdict) else Verdict(0, 0, False, 0) for seen in found]
     table = np.array([(*fact[:3], fact.digest) for fact in facts], np.int64).reshape(-1, 4)
     lines = sorted(
-        f"{sample.id}\t{sample.label}\t{fact.digest if good else 'unsound'}"
+        f"{sample.id}\t{mark(sample)}\t{fact.digest if good else 'unsound'}"
         for sample, fact, good in zip(samples, facts, sound, strict=True)
     )
     content = hashlib.blake2b("\n".join(lines).encode("utf-8", "replace"), digest_size=16)
@@ -209,6 +210,11 @@ def _decode(
     if visit is not None:
         visit(index, picture)
     return judge(picture)
+
+
+def _fits(sample: Sample, seen: Verdict | Problem | None) -> Verdict | Problem | None:
+    """The verdict, or what is wrong where the annotation is of a picture of another size."""
+    return misfit(sample, seen) or seen if isinstance(seen, Verdict) else seen
 
 
 def _look_at_array(samples: ArraySamples) -> Look:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from boda.data.split import labels_of
+from boda.data.verdicts import Verdict
 from boda.errors import Problem
 from boda.types import ArraySamples, Dataset, Sample
 
@@ -59,16 +61,47 @@ def _groups(dataset: Dataset, looks: dict[str, Look]) -> Iterator[list[tuple[str
         yield from (group for group in same.values() if len(group) > 1)
 
 
+def mark(sample: Sample) -> str:
+    """What is annotated, as a short text that is equal for equal annotations."""
+    if sample.boxes is None:
+        return str(sample.label)
+    rows = sorted(zip(_classes(sample), sample.boxes.tolist(), strict=True))
+    digest = hashlib.blake2b(repr(rows).encode(), digest_size=8).hexdigest()
+    return f"{sample.label} {len(rows)} {digest}"
+
+
+def misfit(sample: Sample, seen: Verdict) -> Problem | None:
+    """What is wrong where the annotation is not of this picture: another size, a box outside."""
+    file, line = _place(sample)
+    if sample.size is not None and sample.size != (seen.height, seen.width):
+        return Problem(
+            f"the picture is {seen.width}×{seen.height}, the annotation says "
+            f"{sample.size[1]}×{sample.size[0]}",
+            "Annotate the picture as it is shown (EXIF turns some), or correct the size.",
+            file,
+            line,
+            "size",
+        )
+    if sample.boxes is not None and len(sample.boxes):
+        right, bottom = sample.boxes[:, 2:].max(0).tolist()
+        if right > seen.width or bottom > seen.height:
+            why = (
+                f"a box reaches ({right:g}, {bottom:g}); the picture is {seen.width}×{seen.height}"
+            )
+            return Problem(why, "Correct the box.", file, line, "boxes")
+    return None
+
+
 def repeated(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
     """A warning for each group of equal pictures: with two labels, in two splits, in one."""
-    labels = {split: labels_of(samples) for split, samples in dataset.splits.items()}
+    labels = {split: _marks(samples) for split, samples in dataset.splits.items()}
     loud: list[Problem] = []
     across: list[Problem] = []
     within: list[Problem] = []
     for group in _groups(dataset, looks):
         samples = [dataset.splits[split][index] for split, index in group]
         named = [
-            f"{sample.source} ({split}, {_class(dataset, int(labels[split][index]))})"
+            f"{sample.source} ({split}, {_told(dataset, sample)})"
             for sample, (split, index) in zip(samples, group, strict=True)
         ]
         more = f" and {len(named) - 4:,} more" if len(named) > 4 else ""
@@ -77,7 +110,10 @@ def repeated(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         own = named[0][len(samples[0].source) + 1 :]
         splits = {split for split, _ in group}
         if len({labels[split][index] for split, index in group}) > 1:
-            why = f"CONTRADICTION: the same picture has two different labels: here {own}, {others}"
+            what = "CONTRADICTION: the same picture has two different labels"
+            if samples[0].boxes is not None:
+                what = "the same picture is annotated in two ways"
+            why = f"{what}: here {own}, {others}"
             fix, kind = "Correct the label of one, or take both out.", loud
         elif len(splits) > 1:
             why = f"the same picture is in two splits: here {own}, {others}"
@@ -98,13 +134,16 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
     counts = {
         split: np.bincount(labels[labels >= 0], minlength=size)[:size]
         for split, samples in dataset.splits.items()
-        for labels in [labels_of(samples)[looks[split].sound]]
+        for labels in [_counted(samples, looks[split].sound)]
     }
     learned = "train" if "train" in counts else "all"
     if not size or learned not in counts:
         return []
     problems = []
     ours = counts[learned]
+    boxes = dataset.task == "detect"
+    what = "boxes" if boxes else "pictures"
+    fix = "Add pictures of the rare classes" + ("." if boxes else ", or fit with --balance.")
     for split, theirs in counts.items():
         missing = [name for name, count in zip(dataset.classes, theirs, strict=True) if not count]
         if missing:
@@ -123,9 +162,9 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         problems.append(
             _warning(
                 dataset,
-                f"imbalance in {learned}: {ours[most]:,} pictures of '{dataset.classes[most]}', "
+                f"imbalance in {learned}: {ours[most]:,} {what} of '{dataset.classes[most]}', "
                 f"{ours[least]:,} of '{dataset.classes[least]}'",
-                "Add pictures of the rare classes, or fit with --balance.",
+                fix,
             )
         )
     return problems
@@ -133,6 +172,33 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
 
 def _warning(dataset: Dataset, why: str, fix: str) -> Problem:
     return Problem(why, fix, str(dataset.root), severity="warning")
+
+
+def _marks(samples: Sequence[Sample]) -> np.ndarray | list[str]:
+    """Something for each sample that tells different labels, or boxes, apart."""
+    if isinstance(samples, ArraySamples) or not any(s.boxes is not None for s in samples):
+        return labels_of(samples)
+    return [mark(sample) for sample in samples]
+
+
+def _classes(sample: Sample) -> list[int]:
+    """The class of each box."""
+    count = 0 if sample.boxes is None else len(sample.boxes)
+    return [-1] * count if sample.labels is None else sample.labels.tolist()
+
+
+def _counted(samples: Sequence[Sample], sound: np.ndarray) -> np.ndarray:
+    """The classes of all sound pictures, or of all their boxes; (N,) int64, -1 is none."""
+    if isinstance(samples, ArraySamples) or not any(s.boxes is not None for s in samples):
+        return labels_of(samples)[sound]
+    good = (sample for sample, kept in zip(samples, sound, strict=True) if kept)
+    return np.array([label for sample in good for label in _classes(sample)], np.int64)
+
+
+def _told(dataset: Dataset, sample: Sample) -> str:
+    if sample.boxes is not None:
+        return f"{len(sample.boxes)} box{'es' * (len(sample.boxes) != 1)}"
+    return _class(dataset, -1 if sample.label is None else sample.label)
 
 
 def _class(dataset: Dataset, label: int) -> str:

@@ -103,7 +103,7 @@ class MBConv(nn.Module):
         up = [ConvNorm(channels, wide, 1, activation=nn.SiLU)] if expansion != 1 else []
         self.block = nn.Sequential(
             *up,
-            ConvNorm(wide, wide, kernel, stride, groups=wide, activation=nn.SiLU),
+            ConvNorm(wide, wide, kernel, stride, depthwise=True, activation=nn.SiLU),
             SqueezeExcitation(wide, max(1, channels // 4), partial(F.silu, inplace=True)),
             ConvNorm(wide, out_channels, 1),
         )

@@ -33,7 +33,7 @@ class DepthwiseSeparable(nn.Module):
     def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
         self.depthwise = ConvNorm(
-            channels, channels, 3, stride, groups=channels, activation=nn.ReLU6
+            channels, channels, 3, stride, depthwise=True, activation=nn.ReLU6
         )
         self.pointwise = ConvNorm(channels, out_channels, 1, activation=nn.ReLU6)
         self.out_channels = out_channels
@@ -99,7 +99,7 @@ class InvertedResidual(nn.Module):
         up = [ConvNorm(channels, wide, 1, activation=nn.ReLU6)] if expansion != 1 else []
         self.conv = nn.Sequential(
             *up,
-            ConvNorm(wide, wide, 3, stride, groups=wide, activation=nn.ReLU6),
+            ConvNorm(wide, wide, 3, stride, depthwise=True, activation=nn.ReLU6),
             *ConvNorm(wide, out_channels, 1),
         )
         self.register_module("se", None)

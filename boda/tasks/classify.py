@@ -73,7 +73,7 @@ class Classifier(Method):
 
         Of mixed pictures it is that of both labels by their shares.
         """
-        outputs = self.logits(batch.images)
+        outputs: Tensor | tuple[Tensor, ...] = self.logits(batch.images)
         logits, *within = outputs if isinstance(outputs, tuple) else (outputs,)
         losses = {"loss": self._loss(logits.float(), batch)}
         if within:

@@ -51,6 +51,11 @@ class Folders:
         splits = [top for top in tops if split_of(top)]
         if not splits and any(top.casefold() in NOT_CLASSES for top in tops):
             return False
+        below = {
+            name.casefold() for split in splits for name in tree.children(join(base, split))[0]
+        }
+        if below and below <= NOT_CLASSES:  # train/images beside train/labels
+            return False
         if not splits and len(tops) == 1 and any(file.lower().endswith(TABLES) for file in files):
             return False  # one folder of pictures with a table beside it, which says the classes
         start = [join(base, split) + "/" for split in splits] or [f"{base}/" if base else ""]
