@@ -41,6 +41,7 @@ class Sample:
         difficult: (N,) bool, objects that are not to count (Pascal VOC); None where there is none.
         outlines: for each object what its format says, pixels of the original: a list of polygons,
             (K, 2) float64 each, or COCO's run-length code, ``{"size": [H, W], "counts": …}``, or None.
+        areas: (N,) float64, square pixels of each object as COCO says, by which it is small or large.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Sample:
     crowd: np.ndarray | None = None
     difficult: np.ndarray | None = None
     outlines: list[Any] | None = None
+    areas: np.ndarray | None = None
     _image: Image | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

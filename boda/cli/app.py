@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from boda import api, options
-from boda.cli import augmenting, convolving, looking, show
+from boda.cli import augmenting, converting, convolving, looking, show
 from boda.cli.common import Json, emit
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
@@ -261,3 +261,4 @@ app.command()(_with_options(fit, options.FitOptions))
 looking.register(app)
 convolving.register(app)
 augmenting.register(app)
+converting.register(app)

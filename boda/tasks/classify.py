@@ -182,7 +182,8 @@ def _recipe(entry: models.Entry, survey: Survey, start: Start) -> dict[str, Defa
     else:
         optimizer, rate, decay = "sgd", 0.2, 5e-4
         reason = "networks with batch norms generalize best with SGD and momentum"
-    gently = "; a tenth, since the weights are good already" if start == "whole" else ""
+    good = start == "whole" and optimizer == "sgd"  # Adam's steps are small anyway
+    gently = "; a tenth, since the weights are good already" if good else ""
     rate = rate / 10 if gently else rate
     batch, why = 128, "large enough to keep the processor busy, small enough to generalize"
     while batch > 16 and survey.samples / batch < 20:

@@ -22,6 +22,7 @@ from boda.data.readers import READERS, read
 from boda.data.tree import open_tree
 from boda.errors import BodaError, DataError, UsageError
 from boda.types import ArraySamples, Sample
+from tests.data import detection_sets as detection
 
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -82,6 +83,7 @@ def samples_of(root: Path) -> dict[str, Path]:
         "idx": mnist(root / "idx"),
         "cifar": cifar10(root / "cifar"),
         "manifest": root / "manifest",
+        **detection.samples_of(root),
     }
 
 
@@ -106,7 +108,11 @@ def test_contract(name: str, tmp_path: Path) -> None:
         for sample in list(samples):
             assert sample.image.dtype == np.uint8
             assert sample.image.ndim == 3
-            assert sample.label is not None and sample.label < len(dataset.classes)
+            if dataset.task == "detect":
+                assert sample.boxes is not None and sample.labels is not None
+                assert len(sample.boxes) and sample.labels.max() < len(dataset.classes)
+            else:
+                assert sample.label is not None and sample.label < len(dataset.classes)
             assert sample.id and sample.source
         if not isinstance(samples, ArraySamples):
             assert pickle.loads(pickle.dumps(samples[0])).image.shape == samples[0].image.shape
@@ -243,7 +249,7 @@ def test_real_class_folders(shared_data: Path) -> None:
     assert cifar.splits["test"][0].image.shape == (32, 32, 3)
     assert len(read(shared_data / "orl-faces").classes) == 40
     with pytest.raises(DataError, match="no layout"):
-        read(shared_data / "raccoon")
+        read(shared_data / "raccoon", task="classify")
 
 
 # ---- IDX

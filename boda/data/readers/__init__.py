@@ -92,7 +92,13 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
             if (task is None or task in reader.tasks) and reader().recognizes(tree)
         ]
     if not fitting:
-        raise DataError(_what_is_there(tree), file=tree.root, fix=_layouts(task))
+        why = _what_is_there(tree)
+        if task is not None:
+            others = [READERS[name] for name in READERS.names()]
+            fits = [r for r in others if task not in r.tasks and r().recognizes(tree)]
+            told = ", ".join(f"'{r.name}' for {' and '.join(r.tasks)}" for r in fits)
+            why = f"no layout for {task} is recognized; it is read as {told}" if fits else why
+        raise DataError(why, file=tree.root, fix=_layouts(task))
     if len(fitting) > 1:
         names = " and ".join(f"'{reader.name}'" for reader in fitting)
         raise UsageError(

@@ -56,6 +56,8 @@ class Folders:
         }
         if below and below <= NOT_CLASSES:  # train/images beside train/labels
             return False
+        if not splits and len(tops) == 1:
+            files = files + tree.children(join(base, tops[0]))[1]
         if not splits and len(tops) == 1 and any(file.lower().endswith(TABLES) for file in files):
             return False  # one folder of pictures with a table beside it, which says the classes
         start = [join(base, split) + "/" for split in splits] or [f"{base}/" if base else ""]
