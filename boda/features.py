@@ -32,7 +32,7 @@ from boda.tasks import Method
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-VERSION = 2  # of how they are computed; a new number forgets the old ones
+VERSION = 3  # of how they are computed; a new number forgets the old ones
 MOST = 4 * GIB  # on the disk
 LOOKS = 20_000  # pictures that are worth a pass when the views are chosen
 MOST_VIEWS = 8
@@ -42,7 +42,7 @@ class Features(Pictures):
     """The features of one split, in the place of its pictures.
 
     Attributes:
-        values: (views, N, …) what the head takes.
+        values: (views, N, D), or maps as (views, N, H, W, C): what the head takes, channels last.
     """
 
     def __init__(self, pictures: Pictures, values: Tensor) -> None:
@@ -56,7 +56,8 @@ class Features(Pictures):
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """Batches of features, in an order of indices."""
         for index in order.split(size) if len(order) else ():
-            yield Batch(self.values[self.view, index], self.labels[index], index)
+            some = self.values[self.view, index]
+            yield Batch(some.movedim(-1, 1), self.labels[index], index)
 
 
 def views(pictures: int, augment: str) -> int:
@@ -132,7 +133,8 @@ def _compute(
                     for batch in some.in_order(plan.batch):
                         images = batch.to(fabric.device).images
                         method.output(policy(images, numbers[batch.index]))
-                        new = seen.pop()
+                        # Channels last, as the network has them: dropout's numbers go by place.
+                        new = seen.pop().movedim(1, -1)
                         if split not in values:
                             size = new[0].numel() * new.element_size() * total
                             if size > memory_budget():

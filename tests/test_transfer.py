@@ -92,6 +92,17 @@ def test_kept_features_give_what_computing_them_anew_gives(
         assert one["val_accuracy"] == other["val_accuracy"]
 
 
+def test_maps_that_are_kept_meet_the_same_dropout(data: Path, tmp_path: Path) -> None:
+    first = fit(data, tmp_path / "first", model="squeezenet-1.1", size="32", epochs=1, lr=1e-3)
+    same = {"weights": str(first.path), "model": None, "freeze": "all", "size": "32", "lr": 1e-2}
+    kept = fit(data, tmp_path / "kept", settings={"views": "1"}, **same)
+    anew = fit(data, tmp_path / "anew", settings={"views": "1", "keep_features": "no"}, **same)
+    begun, one, other = (weights_of(run.path) for run in (first, kept, anew))
+    name = "classifier.1.weight"
+    torch.testing.assert_close(one[name], other[name], atol=1e-5, rtol=1e-4)
+    assert (one[name] - begun[name]).abs().max() > 1e-3
+
+
 def test_features_are_computed_once(data, others, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     same = {"weights": str(others), "freeze": "all", "augment": "none"}

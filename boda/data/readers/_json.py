@@ -1,0 +1,31 @@
+"""Where the records of a JSON file stand, so that a message can name the line."""
+
+from __future__ import annotations
+
+import json
+import re
+
+
+def offsets(text: str) -> dict[str, list[int]]:
+    """Where each element of the lists of a JSON object begins; the text is known to be sound."""
+    decoder = json.JSONDecoder()
+    blank = re.compile(r"[ \t\n\r]*")
+    skip = lambda at: blank.match(text, at).end()  # type: ignore[union-attr]  # noqa: E731
+    found: dict[str, list[int]] = {}
+    at = skip(text.index("{") + 1)
+    while text[at] != "}":
+        key, at = decoder.raw_decode(text, at)
+        at = skip(skip(at) + 1)  # over the colon
+        if text[at] == "[":
+            starts = found[key] = []
+            at = skip(at + 1)
+            while text[at] != "]":
+                starts.append(at)
+                at = skip(decoder.raw_decode(text, at)[1])
+                at = skip(at + 1) if text[at] == "," else at
+            at += 1
+        else:
+            at = decoder.raw_decode(text, at)[1]
+        at = skip(at)
+        at = skip(at + 1) if text[at] == "," else at
+    return found
