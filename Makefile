@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types peers clean
 
 demo: $(VENV)/installed
 	$(BIN)/boda demo
@@ -33,5 +33,11 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) --editable ".[test]"
 	@touch $@
 
+# The libraries that benchmarks/ measures beside boda, in an environment of their own: .bench/bin/python benchmarks/…
+peers:
+	$(PYTHON) -m venv .bench
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm kornia pycocotools faster-coco-eval
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+
 clean:
-	rm -rf $(VENV) boda-demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench boda-demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

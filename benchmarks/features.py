@@ -2,6 +2,9 @@
 
 Command:  python benchmarks/features.py FOLDER [--model resnet18] [--weights FILE] [--size 224]
 
+Result:   resnet18 at 224: 296 times as fast (19.4 s and 66 ms an epoch); squeezenet-1.1, whose head
+          takes 512 maps of 13×13, 6 times (6.1 s and 1.0 s): 400 pictures, one thread.
+
 Both are whole epochs of ``boda fit --freeze all`` on the same pictures: steps, validation and what
 is written. The first epoch is left out. The heads must come out alike: their largest difference is
 printed.

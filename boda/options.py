@@ -79,7 +79,9 @@ class FitOptions:
     epochs: int | None = option(None, "passes over the training pictures")
     minutes: float | None = option(None, "measured time instead, from the command's start")
     val: str | None = option(None, "other data to validate on, or `none`: learn from everything")
-    weights: str | None = option(None, "a file of weights, or a run, to start from")
+    weights: str | None = option(
+        None, "to start from: a file, an https address, a run, or `imagenet` for the public ones"
+    )
     freeze: str | None = option(
         None,
         "what keeps these weights: all but the head, none, N blocks from the input, gradual, auto",

@@ -1,7 +1,9 @@
 """Transfer learning on a few hundred pictures: what is frozen, under the same minutes.
 
 Command:  python recipes/transfer.py FLOWERS --weights WEIGHTS --minutes 1.5 [--seeds 0 1 2]
-Result:   see docs/ledger.md
+Result:   from scratch 64.0 % (resnet20-strided, 22 epochs) and 38.0 % (squeezenet-1.1, 8 epochs),
+          --freeze all 80.0 % (118 epochs, most of them on kept features), --freeze none 78.0 % (11):
+          400 pictures, seed 0, 90 s a fit on one thread of an AMD EPYC (Zen 4), torch 2.13 CPU.
 
 FLOWERS holds train/ and val/, class folders each. Every fit learns from all of train/, keeps its
 last weights (there is nothing to choose by), and meets val/ once, after its time is over. WEIGHTS

@@ -86,12 +86,18 @@ def evaluated(result: dict[str, Any]) -> None:
 
 
 def models(rows: Sequence[dict[str, Any]]) -> None:
-    """One line a network; where there are official weights, their accuracy on ImageNet."""
-    told = [
-        row | {"imagenet": f"{row['imagenet']['top1']:.1f} %" if row["imagenet"] else ""}
-        for row in rows
-    ]
-    table(told, ("name", "task", "input", "parameters", "imagenet", "summary"))
+    """One line a network under its paper; where there are official weights, their accuracy on ImageNet."""
+    wide = max((len(row["name"]) for row in rows), default=0) + 2
+    print(f"  {'name':<{wide}}{'task':<12}{'input':<12}{'parameters':>12}  imagenet")
+    papers: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        papers.setdefault(row["paper"], []).append(row)
+    for paper, group in papers.items():
+        print(f"\n{paper}")
+        for row in group:
+            right = f"{row['imagenet']['top1']:.1f} %" if row["imagenet"] else ""
+            line = f"  {row['name']:<{wide}}{row['task']:<12}{row['input']:<12}{row['parameters']:>12,}"
+            print(f"{line}  {right}".rstrip())
 
 
 def figures(metrics: dict[str, float]) -> None:
