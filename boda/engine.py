@@ -19,12 +19,12 @@ from torch import Tensor
 from boda.data.dataset import Batch, Pictures, epoch_order, mix
 from boda.data.transforms import policies, random_table
 from boda.errors import TrainingError
+from boda.evaluating import measure
 from boda.machine import choose_device, choose_precision, deterministic, stopping
 from boda.options import Plan
 from boda.progress import Progress
 from boda.runs import Run
 from boda.tasks import Method, Task
-from boda.tasks.base import Metrics
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -373,21 +373,6 @@ class Engine:
                 f"Use --batch {size}, with --set accumulate={len(batch.labels) // size} for the same steps."
             )
         return "not enough memory for a single picture. Use a smaller --size or another --device."
-
-
-def measure(
-    method: Any, pictures: Pictures, metrics: Metrics, fabric: Fabric | None = None, size: int = 256
-) -> dict[str, float]:
-    """The metrics over all pictures, computed under Fabric's precision where it is given."""
-    was_training = method.training
-    method.eval()
-    device = next(method.parameters()).device
-    with torch.inference_mode(), fabric.autocast() if fabric else contextlib.nullcontext():
-        for batch in pictures.in_order(size):
-            outputs = method.output(batch.images.to(device))
-            metrics.update(outputs.float().cpu().numpy(), batch.labels.numpy())
-    method.train(was_training)
-    return metrics.compute()
 
 
 def _average(method: Method, decay: float) -> torch.optim.swa_utils.AveragedModel:

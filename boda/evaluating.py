@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
+import torch
 
 from boda import tasks
 from boda.data.dataset import Pictures
-from boda.engine import measure
 from boda.errors import UsageError
+from boda.tasks.base import Metrics
 from boda.trained import Trained
 from boda.types import Dataset
 
@@ -53,6 +55,21 @@ def evaluate(trained: Trained, pictures: Pictures) -> tuple[dict[str, Any], list
     metrics = measure(trained.method, pictures, collected)
     figures = {"samples": len(pictures), "metrics": metrics, **task.details(collected.metrics)}
     return figures, _mistakes(trained, pictures, np.concatenate(collected.outputs))
+
+
+def measure(
+    method: Any, pictures: Pictures, metrics: Metrics, fabric: Any = None, size: int = 256
+) -> dict[str, float]:
+    """The metrics over all pictures, computed under Fabric's precision where it is given."""
+    was_training = method.training
+    method.eval()
+    device = next(method.parameters()).device
+    with torch.inference_mode(), fabric.autocast() if fabric else contextlib.nullcontext():
+        for batch in pictures.in_order(size):
+            outputs = method.output(batch.images.to(device))
+            metrics.update(outputs.float().cpu().numpy(), batch.labels.numpy())
+    method.train(was_training)
+    return metrics.compute()
 
 
 def _mistakes(trained: Trained, pictures: Pictures, scores: np.ndarray) -> list[dict[str, Any]]:
