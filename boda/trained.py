@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 from boda import models, tasks
 from boda.data.prepare import Preparation
 from boda.models import weights
+from boda.models.layouts import marked
 from boda.models.published import locate, recognize
 from boda.models.weights import Weights
 from boda.predicting import Predictor
@@ -127,8 +129,11 @@ def whose(source: str | Path) -> tuple[str | None, dict[str, Any]]:
         return None, {}
     if said := weights.about(file):
         return said["model"], said["options"]
-    row = recognize(file)
-    return (row.model if row else None), {}
+    if row := recognize(file):
+        return row.model, {}
+    layout = marked(weights.read_state(file))
+    stored_so = [name for name in models.names() if re.fullmatch(layout.models, name)]
+    return (stored_so[0] if len(stored_so) == 1 else None), {}
 
 
 def _unknown(entry: models.Entry, channels: int) -> Preparation:

@@ -17,6 +17,7 @@ from boda.models.parts import blocks, head
 from boda.progress import Progress
 from boda.runs import Run
 from boda.tasks.classify import Classifier, Config
+from boda.trained import whose
 from tests.conftest import write_shapes
 
 QUIET = Progress(quiet=True)
@@ -270,3 +271,14 @@ def test_weights_bring_their_network_and_its_options(data: Path, tmp_path: Path)
     run = fit(data, tmp_path / "run", epochs=1, weights=str(first.path), model=None, size="32")
     assert (run.record["model"], run.record["options"]) == ("mobilenet-v2", {"width": 0.5})
     assert run.record["defaults"]["model"]["reason"] == "the weights are of it"
+
+
+def test_a_layout_of_one_network_names_it(tmp_path: Path) -> None:
+    net = models.create("squeezenet-1.1")
+    torch.save(
+        {"fire2/squeeze1x1.weight": net.state_dict()["features.3.squeeze.weight"]},
+        tmp_path / "a.pth",
+    )
+    torch.save({"linear.weight": torch.zeros(10, 64)}, tmp_path / "b.pth")  # any CIFAR ResNet's
+    assert whose(tmp_path / "a.pth") == ("squeezenet-1.1", {})
+    assert whose(tmp_path / "b.pth") == (None, {})
