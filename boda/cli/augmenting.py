@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boda.cli.common import Json, emit
-from boda.cli.convolving import Picture, _read, _target, _write
+from boda.cli.pictures import Picture, read_picture, target, write_picture
 from boda.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def augment(
         raise UsageError(f"--count {count}: give 1 to {MOST}.")
     if seed < 0:
         raise UsageError(f"--seed {seed}: give 0 or more.")
-    file = _target(out, f"{image.stem}-{policy}.png", image)
-    picture = _read(image)
+    file = target(out, f"{image.stem}-{policy}.png", image)
+    picture = read_picture(image)
     marked = [_box(text, picture.shape[1], picture.shape[0]) for text in boxes or []]
     preparation = _preparation(size, picture.shape[0], picture.shape[1])
     pictures, versions = _versions(picture, preparation, marked, chosen, seed, count)
-    _write(file, _sheet(pictures, versions, f"{image.name} · {policy} · seed {seed}"))
+    write_picture(file, _sheet(pictures, versions, f"{image.name} · {policy} · seed {seed}"))
     result = {
         "image": str(image),
         "policy": policy,

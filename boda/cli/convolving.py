@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boda.cli.common import Json, emit
-from boda.errors import DataError, UsageError, unknown
+from boda.cli.pictures import Picture, read_picture, target, write_picture
+from boda.errors import unknown
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from boda.look.filtering import Sliding
 
-Picture = Annotated[Path, typer.Argument(help="a picture")]
-
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 FORMULA = "floor((n + 2p − f)/s) + 1"
 # (height, width) of the names that the notes use, and their neighbours
 RESOLUTIONS = {(720, 1280): "HD", (1080, 1920): "FHD", (1440, 2560): "QHD", (2160, 3840): "UHD"}
@@ -82,14 +79,14 @@ def convolve(  # noqa: PLR0913, PLR0917 one for each option
     else:
         name, single = filtering.kernel_of(kernel)
         pair = [single]
-    file = _target(out, f"{image.stem}-{name}{'-magnitude' * magnitude}.png", image)
-    picture = _read(image)
+    file = target(out, f"{image.stem}-{name}{'-magnitude' * magnitude}.png", image)
+    picture = read_picture(image)
     in_gray = gray if gray is not None else filtering.is_difference(pair[0])
     planes = filtering.planes(picture, in_gray)
     values = filtering.slide(planes, pair, how)
     drawn, words = filtering.shown(values, None if magnitude else pair[0])
     sizes, window = (picture.shape[0], picture.shape[1]), (pair[0].shape[0], pair[0].shape[1])
-    _write(file, drawn)
+    write_picture(file, drawn)
     weights = [filtering.plain(one.numpy()) for one in pair]
     result = {
         "image": str(image),
@@ -119,9 +116,9 @@ def channels(
     """
     from boda.look import sheets
 
-    file = _target(out, f"{image.stem}-channels.png", image)
-    picture = _read(image)
-    _write(file, sheets.channel_panels(picture, image.name))
+    file = target(out, f"{image.stem}-channels.png", image)
+    picture = read_picture(image)
+    write_picture(file, sheets.channel_panels(picture, image.name))
     height, width = picture.shape[:2]
     resolution = RESOLUTIONS.get((min(height, width), max(height, width)))
     planes = {name: picture[..., i] for i, name in enumerate(sheets.CHANNELS)}
@@ -159,7 +156,7 @@ def kernels(
 
     named = [(name, ops.kernel(name)) for name in sheets.in_order(ops.kernels.names())]
     if out is not None:
-        _write(_target(out, "kernels.png"), sheets.kernel_sheet(named))
+        write_picture(target(out, "kernels.png"), sheets.kernel_sheet(named))
     if as_json:
         rows = [
             {"name": name, "what": sheets.ABOUT.get(name, ""), "weights": plain(kernel.numpy())}
@@ -230,41 +227,3 @@ def _padding(text: str) -> str | int:
         return int(text)
     except ValueError:
         raise unknown("--padding", text, [*words, "1"]) from None
-
-
-def _read(image: Path) -> np.ndarray:
-    """(H, W, 3) uint8."""
-    from boda.data.image import decode
-
-    try:
-        data = image.read_bytes()
-    except OSError as error:
-        why = f"the picture cannot be read ({error.strerror or error})"
-        raise DataError(why, file=image, fix="Check the path.") from None
-    return decode(data, str(image))
-
-
-def _target(out: Path | None, name: str, image: Path | None = None) -> Path:
-    """The file to write, known to be one that may be: asked before the work is done."""
-    file = Path(name) if out is None else out / name if out.is_dir() else out
-    if file.suffix.lower() not in FORMATS:
-        raise UsageError(f"--out {file}: give a name that ends in .png or .jpg.")
-    if image is not None and file.exists() and image.exists() and file.samefile(image):
-        raise UsageError(f"{file} is the picture itself, which stays as it is. Give another --out.")
-    return file
-
-
-def _write(file: Path, picture: np.ndarray) -> None:
-    import io
-
-    from PIL import Image
-
-    from boda.files import atomic_write
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, FORMATS[file.suffix.lower()], quality=95)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(file, buffer.getvalue())
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written ({error.strerror or error}).") from None

@@ -5,71 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given
 
-from boda.data.readers import read
-from boda.errors import DataError
+from boda.errors import Problem
 from boda.types import Dataset
 from tests.data import detection_sets as sets
-
-TOKENS = [
-    *("nan", "inf", "-1", "0", "1", "1e999", "-0.0", "1e-320", "9" * 400, "1_0", "٣", "0x1f", "½"),
-    *(
-        "\0",
-        "\ufeff",
-        "é",
-        "\u202e",
-        "\ud7ff",
-        '"',
-        "'",
-        "\\",
-        "\\ud800",
-        "\\u0000",
-        "\x1c",
-        "\x85",
-    ),
-    *("[", "]", "{", "}", ":", ",", ";", "\n", "\r", "\t", " ", "null", "true", "[[", "{}", "[]"),
-    *("<", ">", "/>", "&amp;", "&x;", "<!--", "<![CDATA[", "<object>", "</object>", "<name>"),
-    *("../", "/", "..", "1.png", "2.png", "dog", "names:", "- ", "? ", "!!python/object:os.system"),
-    *("&a ", "*a", "<<: ", "0b1", "1:1:1", "2001-99-99", "~", "%", "@", "`", "|", "#"),
-    "[" * 5000,
-    "<a>" * 100,
-    '{"a":' * 3000,
-    "<!DOCTYPE a [<!ENTITY x 'y'>]>",
-]
-EDIT = st.tuples(
-    st.sampled_from(["insert", "replace", "cut", "repeat"]),
-    st.floats(0, 1),
-    st.integers(1, 30),
-    st.one_of(st.sampled_from(TOKENS).map(str.encode), st.binary(max_size=4)),
-)
-EDITS = st.lists(EDIT, min_size=1, max_size=4)
-Edits = list[tuple[str, float, int, bytes]]
-
-
-def damaged(text: str, edits: Edits) -> bytes:
-    data = text.encode()
-    for how, where, count, token in edits:
-        at = int(where * len(data))
-        before, middle, after = data[:at], data[at : at + count], data[at + count :]
-        if how == "insert":
-            data = before + token + middle + after
-        elif how == "replace":
-            data = before + token + after
-        elif how == "cut":
-            data = before + after
-        else:
-            data = before + middle + middle + after
-    return data
+from tests.data.fuzzing import EDITS, LONG, QUICK, Changes, Edits, Target, changed, changes, values
 
 
 def count_boxes(dataset: Dataset) -> int:
@@ -105,82 +50,23 @@ def in_table(data: bytes) -> int:
     return sum(any(cell.strip() for cell in row[1:]) for row in rows)
 
 
-def survives(
-    make: Callable[[Path], Path], format: str, file: str, data: bytes, count: Callable[[bytes], int]
-) -> None:
-    """Reading ends in a data set or a ``DataError``; without errors, every record was read."""
-    root = Path(tempfile.mkdtemp())
-    try:
-        make(root)
-        (root / file).write_bytes(data)
-        try:
-            dataset = read(root, format)
-        except DataError as error:
-            assert all(problem.why and problem.fix for problem in error.problems)
-            str(error).encode()
-            return
-        read_boxes = count_boxes(dataset)
-        for problem in dataset.problems:
-            assert problem.why and problem.fix
-            str(problem).encode()
-        json.dumps([dataset.classes, [s.id for p in dataset.splits.values() for s in p]]).encode()
-        "".join(dataset.classes).encode()
-        if all(problem.severity == "warning" for problem in dataset.problems):
-            try:
-                there = count(data)
-            except UnicodeDecodeError:
-                return  # read as CP949; the count is only of UTF-8
-            assert read_boxes == there, data
-    finally:
-        shutil.rmtree(root)
+def is_error(problem: Problem) -> bool:
+    return problem.severity == "error"
 
 
-VALUES = st.recursive(
-    st.one_of(
-        *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-        st.sampled_from([7, 9, 3, 90, "1.png", "../1.png", "dog", -1, 1e999, 1 << 80]),
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["id", "bbox", "size", "counts", "x"]), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-PLACES = [
-    (key, index, field)
-    for key, records in sets.COCO.items()
-    for index, record in enumerate(records)
-    for field in (*record, "segmentation", "area", "difficult", None)
-]
-CHANGES = st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3)
-Changes = list[tuple[tuple[str, int, str | None], object]]
-
-
-def attack_values(changes: Changes) -> None:
-    """Sound JSON whose values are anything."""
-    content = json.loads(json.dumps(sets.COCO))
-    for (key, index, field), value in changes:
-        if field is None:
-            content[key][index] = value
-        elif isinstance(content[key][index], dict):
-            content[key][index][field] = value
-    survives(sets.coco, "coco", "instances.json", json.dumps(content).encode(), in_json)
-
-
+RULES = (count_boxes, is_error)
 TARGETS = {
-    "json": (sets.coco, "coco", "instances.json", json.dumps(sets.COCO), in_json),
-    "xml": (sets.voc, "voc", "Annotations/1.xml", sets.XML_1, in_xml),
-    "txt": (sets.yolo, "yolo", "labels/1.txt", sets.YOLO_1, in_lines),
-    "csv": (sets.boxes, "boxes", "boxes.csv", sets.CSV, in_table),
-    "yaml": (sets.yolo, "yolo", "data.yaml", "nc: 2\n" + sets.YAML, lambda data: 3),
+    "json": Target(sets.coco, "coco", "instances.json", json.dumps(sets.COCO), in_json, *RULES),
+    "xml": Target(sets.voc, "voc", "Annotations/1.xml", sets.XML_1, in_xml, *RULES),
+    "txt": Target(sets.yolo, "yolo", "labels/1.txt", sets.YOLO_1, in_lines, *RULES),
+    "csv": Target(sets.boxes, "boxes", "boxes.csv", sets.CSV, in_table, *RULES),
+    "yaml": Target(sets.yolo, "yolo", "data.yaml", "nc: 2\n" + sets.YAML, lambda data: 3, *RULES),
 }
-QUICK = settings(max_examples=60, deadline=3000, suppress_health_check=list(HealthCheck))
-LONG = settings(QUICK, max_examples=3000)
-
-
-def attack(name: str, edits: Edits) -> None:
-    make, format, file, text, count = TARGETS[name]
-    survives(make, format, file, damaged(text, edits), count)
+CHANGES = changes(
+    sets.COCO,
+    ("segmentation", "area", "difficult"),
+    values([7, 9, 3, 90, "dog"], ["size", "counts"], most=4),
+)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -190,20 +76,20 @@ def attack(name: str, edits: Edits) -> None:
 @example(edits=[("replace", 0.0, 30, b"\xff\xfe")])
 @example(edits=[("cut", 0.0, 10_000, b"")])
 def test_damage_is_named(name: str, edits: Edits) -> None:
-    attack(name, edits)
+    TARGETS[name].attack(edits)
 
 
 @QUICK
-@given(changes=CHANGES)
-def test_any_value_of_json_is_named(changes: Changes) -> None:
-    attack_values(changes)
+@given(edits=CHANGES)
+def test_any_value_of_json_is_named(edits: Changes) -> None:
+    TARGETS["json"].survives(changed(sets.COCO, edits))
 
 
 @pytest.mark.slow
 @LONG
-@given(changes=CHANGES)
-def test_many_values_of_json_are_named(changes: Changes) -> None:
-    attack_values(changes)
+@given(edits=CHANGES)
+def test_many_values_of_json_are_named(edits: Changes) -> None:
+    TARGETS["json"].survives(changed(sets.COCO, edits))
 
 
 @pytest.mark.slow
@@ -211,4 +97,4 @@ def test_many_values_of_json_are_named(changes: Changes) -> None:
 @LONG
 @given(edits=EDITS)
 def test_much_damage_is_named(name: str, edits: Edits) -> None:
-    attack(name, edits)
+    TARGETS[name].attack(edits)

@@ -286,27 +286,29 @@ def test_layouts_that_tools_write(tmp_path: Path) -> None:
     assert told(dataset, "train") == told(dataset, "test") == sets.TRUTH
 
 
-def test_yolo_lists_of_pictures(tmp_path: Path) -> None:
-    sets.yolo(tmp_path, names="train: train.txt\nval: val.txt\nnames: [고양이, dog]\n")
-    write(tmp_path / "train.txt", "./images/1.png\n")
-    write(tmp_path / "val.txt", "/content/data/images/2.png\n\nimages/3.png\n")
-    dataset = read(tmp_path)
-    assert told(dataset, "train") | told(dataset, "val") == sets.TRUTH
-    (problem,) = errors(dataset)
-    assert (Path(problem.file).name, problem.line) == ("val.txt", 3)
+def yolo_lists(root: Path) -> Path:
+    sets.yolo(root, names="train: train.txt\nval: val.txt\nnames: [고양이, dog]\n")
+    write(root / "train.txt", "./images/1.png\n")
+    write(root / "val.txt", "/content/data/images/2.png\n\nimages/3.png\n")
+    return root
 
 
-def test_voc_image_sets(tmp_path: Path) -> None:
-    sets.voc(tmp_path)
-    main = tmp_path / "ImageSets" / "Main"
+def voc_image_sets(root: Path) -> Path:
+    main = sets.voc(root) / "ImageSets" / "Main"
     write(main / "train.txt", "1\n")
     write(main / "test.txt", "2\n\n3\n")
     write(main / "trainval.txt", "1\n2\n")
     write(main / "dog_train.txt", "1  1\n")
-    dataset = read(tmp_path)
-    assert told(dataset, "train") | told(dataset, "test") == sets.TRUTH
+    return root
+
+
+@pytest.mark.parametrize(("make", "other"), [(yolo_lists, "val"), (voc_image_sets, "test")])
+def test_lists_of_pictures(make: Callable[[Path], Path], other: str, tmp_path: Path) -> None:
+    dataset = read(make(tmp_path))
+    assert told(dataset, "train") == {"1.png": sets.TRUTH["1.png"]}
+    assert told(dataset, other) == {"2.png": sets.TRUTH["2.png"]}
     (problem,) = errors(dataset)
-    assert (Path(problem.file).name, problem.line) == ("test.txt", 3)
+    assert (Path(problem.file).name, problem.line) == (f"{other}.txt", 3)
 
 
 def test_korean_windows_and_other_spellings(tmp_path: Path) -> None:

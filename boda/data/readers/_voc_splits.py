@@ -10,8 +10,7 @@ from boda.data.image import is_picture_name
 from boda.data.readers._boxes import Wrong
 from boda.data.readers._pictures import split_in
 from boda.data.readers._splits import nfc, split_of
-from boda.data.readers.manifest import FILE_COLUMNS, _column, _rows
-from boda.data.readers.manifest import _decode as decode_text
+from boda.data.readers._tables import FILE_COLUMNS, column_of, decode_text, rows_of
 from boda.data.tree import Tree
 from boda.errors import Problem
 
@@ -94,8 +93,8 @@ def _tabled(tree: Tree, name: str) -> list[tuple[int, str]]:
     """The pictures of a table, once each; without the column of files it is no list."""
     entry = tree.files[name]
     found: dict[str, int] = {}
-    for line, cells in _rows(entry, decode_text(entry, entry.read())):
-        if line and isinstance(cells, dict) and (column := _column(cells, FILE_COLUMNS)):
+    for line, cells in rows_of(entry, decode_text(entry, entry.read())):
+        if line and isinstance(cells, dict) and (column := column_of(cells, FILE_COLUMNS)):
             found.setdefault(_bare(str(cells[column])), line)
     return [(line, own) for own, line in found.items() if own]
 

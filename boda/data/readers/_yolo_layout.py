@@ -13,6 +13,7 @@ from boda.data.image import is_picture_name
 from boda.data.readers._boxes import REMOVE, Wrong, shown
 from boda.data.readers._pictures import split_folder
 from boda.data.readers._splits import SPLITS, nfc, split_of
+from boda.data.readers._tables import decode_text
 from boda.data.readers._yolo_names import (
     NAME_LISTS,
     YAML,
@@ -22,7 +23,6 @@ from boda.data.readers._yolo_names import (
     load_yaml,
     yaml_names,
 )
-from boda.data.readers.manifest import _decode as decode_text
 from boda.data.tree import Entry, Tree, join, open_tree
 from boda.errors import DataError, Problem
 

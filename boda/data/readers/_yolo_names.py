@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from boda.data.readers._boxes import Wrong, class_name, shown
-from boda.data.readers.manifest import _decode as decode_text
+from boda.data.readers._tables import decode_text
 from boda.data.tree import Entry, Tree, join
 from boda.errors import DataError, Problem
 

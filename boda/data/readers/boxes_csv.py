@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from boda.data.readers import READERS
@@ -25,21 +24,27 @@ from boda.data.readers._boxes import (
 )
 from boda.data.readers._pictures import find, relative, split_in, unread
 from boda.data.readers._splits import nfc, split_of
+from boda.data.readers._tables import (
+    CLASS_COLUMNS,
+    EDGES,
+    FOLDERS,
+    LINE,
+    PICTURE_COLUMNS,
+    SUFFIXES,
+    beginning,
+    box_columns,
+    column_of,
+    decode_text,
+    header_of,
+    on_top,
+    one_a_split,
+    rows_of,
+    tell_split,
+)
 from boda.data.readers._voc_numbers import Raw, Written, convention, convert
-from boda.data.readers.manifest import _column, _rows
-from boda.data.readers.manifest import _decode as decode_text
 from boda.data.tree import Entry, Tree, join
 from boda.errors import DataError, Problem
 from boda.types import Dataset
-
-FILES = ("file", "filename", "file_name", "image", "path", "filepath", "image_path", "img")
-CLASSES = ("class", "label", "class_name", "name", "category")
-EDGES = ("x1", "y1", "x2", "y2")
-VOC_EDGES = ("xmin", "ymin", "xmax", "ymax")
-SUFFIXES = (".csv", ".tsv")
-FOLDERS = ("", "images", "Images", "JPEGImages", "imgs")
-HEAD = 1 << 14
-LINE = "Correct the row."
 
 
 @READERS.register("boxes")
@@ -47,7 +52,7 @@ class Boxes:
     """Columns file, x1, y1, x2, y2, class; one table, or one a split."""
 
     name: ClassVar[str] = "boxes"
-    tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize")
     description: ClassVar[str] = "a CSV or TSV table of boxes"
     layout: ClassVar[str] = 'boxes.csv with "file,x1,y1,x2,y2,class" / "a/1.jpg,10,20,50,80,고양이"'
 
@@ -57,16 +62,7 @@ class Boxes:
 
     def read(self, tree: Tree) -> Dataset:
         """The rows; what is wrong with one names its line and column."""
-        tables = _tables(tree)
-        if not tables:
-            raise DataError("there is no table of boxes", file=tree.root, fix=f"As {self.layout}")
-        if len(tables) > 1 and len({split for _, split in tables}) < len(tables):
-            names = ", ".join(name for name, _ in tables)
-            raise DataError(
-                f"several tables could be meant: {names}",
-                file=tree.root,
-                fix="Name the file itself, or call them train, val and test.",
-            )
+        tables = one_a_split(tree, _tables(tree), "boxes", self.layout)
         problems: list[Problem] = []
         edges: list[Raw] = []
         counted: list[Raw] = []
@@ -82,40 +78,16 @@ class Boxes:
         return gather(tree.root, self.name, pictures, classes_of(pictures), problems)
 
 
-def _tables(tree: Tree) -> list[tuple[str, str]]:
-    """(name, split) of the tables on top (below single wrapping folders) with the columns."""
-    folder = ""
-    while True:
-        folders, files = tree.children(folder)
-        names = [name for name in files if name.lower().endswith(SUFFIXES)]
-        if names or len(folders) != 1:
-            break
-        folder = join(folder, folders[0])
-    found = [join(folder, n) for n in names if _edge_columns(_header(tree.files[join(folder, n)]))]
-    splits = {name: split_in(PurePosixPath(name).stem) for name in found}
-    named = [(name, split) for name, split in splits.items() if split]
-    if tree.kind == "file" or not named:
-        return [(name, "all") for name in found]
-    # "labels.csv" beside train_labels.csv and test_labels.csv is all of them once more.
-    return named if len(named) > 1 else [(name, splits[name] or "all") for name in found]
+def _tables(tree: Tree) -> list[tuple[str, str | None]]:
+    """(name, split) of the tables on top of the tree that have the columns."""
+    return on_top(tree, SUFFIXES, _recognized, split_in)
 
 
-def _header(entry: Entry) -> list[str]:
+def _recognized(entry: Entry) -> bool:
     try:
-        head = entry.head(HEAD)
-        # Cut at a line's end: half a letter of Korean could not be decoded.
-        text = decode_text(entry, head[: head.rfind(b"\n") + 1] if len(head) == HEAD else head)
-        _, cells = next(_rows(entry, text), (0, ""))
+        return bool(box_columns(header_of(entry, beginning(entry))))
     except DataError:
-        return []
-    return list(cells) if isinstance(cells, dict) else []
-
-
-def _edge_columns(header: list[str]) -> tuple[str, ...]:
-    """The four columns of the box, where the table has them and a file's and a class's."""
-    if _column(header, FILES) is None or _column(header, CLASSES) is None:
-        return ()
-    return next((four for four in (EDGES, VOC_EDGES) if set(four) <= set(header)), ())
+        return False
 
 
 class _Table:
@@ -132,14 +104,12 @@ class _Table:
     def read(self) -> tuple[list[Raw], tuple[str, ...]]:
         """The pictures in the order they come, and the columns of the box."""
         text = decode_text(self.entry, self.entry.read())
-        rows = list(_rows(self.entry, text))
+        rows = list(rows_of(self.entry, text))
         unread: list[int] = []
-        self.uses_split = any(
-            isinstance(cells, dict) and cells.get("split") for line, cells in rows if line
-        )
+        self.uses_split = tell_split(rows)
         for line, cells in rows:
             if line == 0 and isinstance(cells, dict):
-                self.columns = _edge_columns(list(cells))
+                self.columns = box_columns(list(cells))
                 if len(set(cells)) == 0 or not self.columns:
                     self.entry.fail("has not the columns of boxes", f"As {Boxes.layout}")
                 continue
@@ -165,7 +135,7 @@ class _Table:
             return
         try:
             texts = [str(cells[column]).strip() for column in self.columns]
-            named = str(cells[str(_column(cells, CLASSES))]).strip()
+            named = str(cells[str(column_of(cells, CLASS_COLUMNS))]).strip()
             if not any(texts) and not named:
                 return  # a picture without objects
             name = class_name(named, "class")
@@ -179,7 +149,7 @@ class _Table:
 
     def _picture(self, line: int, cells: dict[str, Any]) -> Raw | None:
         """The picture of a row, entered when it is first met; None where it has been named as bad."""
-        column = str(_column(cells, FILES))
+        column = str(column_of(cells, PICTURE_COLUMNS))
         path = relative(cells[column], column)
         if path in self.gone:
             return None

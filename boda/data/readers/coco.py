@@ -29,7 +29,7 @@ from boda.data.readers._boxes import (
 from boda.data.readers._coco_records import flag, identity, outline_of, size
 from boda.data.readers._json import offsets
 from boda.data.readers._pictures import find, relative, split_in, unread
-from boda.data.readers.manifest import _decode as decode_text
+from boda.data.readers._tables import decode_text
 from boda.data.tree import Entry, Tree, join
 from boda.errors import DataError, Problem
 from boda.types import Dataset
@@ -47,7 +47,7 @@ class Coco:
     """One JSON file a split, in the folder of the pictures, beside it, or in ``annotations/``."""
 
     name: ClassVar[str] = "coco"
-    tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize")
     description: ClassVar[str] = "COCO JSON: boxes, polygons, crowds"
     layout: ClassVar[str] = "DATA/annotations/instances_train.json  DATA/train/1.jpg"
 

@@ -45,7 +45,7 @@ class Voc:
     """``Annotations/1.xml`` with ``JPEGImages/1.jpg``, or both in one folder."""
 
     name: ClassVar[str] = "voc"
-    tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize")
     description: ClassVar[str] = "Pascal VOC: an XML file a picture"
     layout: ClassVar[str] = "DATA/Annotations/1.xml  DATA/JPEGImages/1.jpg"
 

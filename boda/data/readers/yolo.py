@@ -19,10 +19,10 @@ import numpy as np
 from boda.data.readers import READERS
 from boda.data.readers._boxes import Marked, Wrong, gather, number, shown, size_of
 from boda.data.readers._pictures import inside
+from boda.data.readers._tables import decode_text
 from boda.data.readers._yolo_layout import Folders, find_layout
 from boda.data.readers._yolo_layout import recognizes as recognizes_layout
 from boda.data.readers._yolo_names import Names
-from boda.data.readers.manifest import _decode as decode_text
 from boda.data.tree import Entry, Tree
 from boda.errors import DataError, Problem
 from boda.types import Dataset
@@ -37,7 +37,7 @@ class Yolo:
     """``images/train/1.jpg`` with ``labels/train/1.txt``, or both in one folder; ``data.yaml``."""
 
     name: ClassVar[str] = "yolo"
-    tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize")
     description: ClassVar[str] = "YOLO txt: a file a picture, a line a box"
     layout: ClassVar[str] = "DATA/data.yaml  DATA/images/train/1.jpg  DATA/labels/train/1.txt"
 

@@ -32,7 +32,7 @@ def write(dataset: Dataset, folder: Path) -> Counter[str]:
     # A JSON text is also a YAML text in quotation marks: "no" stays a name.
     names = [f"  {i}: {json.dumps(n, ensure_ascii=False)}" for i, n in enumerate(dataset.classes)]
     splits = [f"{split}: {_folder('images', split)}" for split in dataset.splits if split != "all"]
-    text = "\n".join(["path: .", *splits, f"nc: {len(names)}", "names:", *names, ""])
+    text = "\n".join([*splits, f"nc: {len(names)}", "names:", *names, ""])
     atomic_write(folder / "data.yaml", text.encode())
     return told
 
