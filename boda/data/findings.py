@@ -63,6 +63,9 @@ def _groups(dataset: Dataset, looks: dict[str, Look]) -> Iterator[list[tuple[str
 
 def mark(sample: Sample) -> str:
     """What is annotated, as a short text that is equal for equal annotations."""
+    if sample.boxes is None and sample.points is not None:
+        digest = hashlib.blake2b(repr(sample.points.tolist()).encode(), digest_size=8).hexdigest()
+        return f"{sample.label} {len(sample.points)} points {digest}"
     if sample.boxes is None:
         return str(sample.label)
     rows = sorted(zip(_classes(sample), sample.boxes.tolist(), strict=True))
@@ -111,7 +114,7 @@ def repeated(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         splits = {split for split, _ in group}
         if len({labels[split][index] for split, index in group}) > 1:
             what = "CONTRADICTION: the same picture has two different labels"
-            if samples[0].boxes is not None:
+            if samples[0].boxes is not None or samples[0].points is not None:
                 what = "the same picture is annotated in two ways"
             why = f"{what}: here {own}, {others}"
             fix, kind = "Correct the label of one, or take both out.", loud
@@ -130,6 +133,8 @@ def repeated(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
 
 def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
     """Classes that are missing or rare, from the sound pictures."""
+    if dataset.task == "landmarks":
+        return []  # its classes are the points, of which every picture has all
     size = len(dataset.classes)
     counts = {
         split: np.bincount(labels[labels >= 0], minlength=size)[:size]
@@ -141,7 +146,7 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         return []
     problems = []
     ours = counts[learned]
-    boxes = dataset.task == "detect"
+    boxes = dataset.task in ("detect", "localize")
     what = "boxes" if boxes else "pictures"
     fix = "Add pictures of the rare classes" + ("." if boxes else ", or fit with --balance.")
     for split, theirs in counts.items():
@@ -175,8 +180,11 @@ def _warning(dataset: Dataset, why: str, fix: str) -> Problem:
 
 
 def _marks(samples: Sequence[Sample]) -> np.ndarray | list[str]:
-    """Something for each sample that tells different labels, or boxes, apart."""
-    if isinstance(samples, ArraySamples) or not any(s.boxes is not None for s in samples):
+    """Something for each sample that tells different labels, boxes or points apart."""
+    marked = not isinstance(samples, ArraySamples) and any(
+        s.boxes is not None or s.points is not None for s in samples
+    )
+    if not marked:
         return labels_of(samples)
     return [mark(sample) for sample in samples]
 
@@ -198,6 +206,8 @@ def _counted(samples: Sequence[Sample], sound: np.ndarray) -> np.ndarray:
 def _told(dataset: Dataset, sample: Sample) -> str:
     if sample.boxes is not None:
         return f"{len(sample.boxes)} box{'es' * (len(sample.boxes) != 1)}"
+    if sample.points is not None:
+        return f"{len(sample.points)} points"
     return _class(dataset, -1 if sample.label is None else sample.label)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol
 
 from boda.data.image import IMAGE_SUFFIXES, looks_like
+from boda.data.largest import with_largest
 from boda.data.tree import Tree, open_tree
 from boda.errors import DataError, UsageError, unknown
 from boda.registry import Registry
@@ -106,7 +107,8 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
         )
     dataset = fitting[0]().read(tree)
     dataset.problems[:0] = tree.problems
-    return dataset
+    dataset.task = task or dataset.task
+    return with_largest(dataset) if task == "localize" else dataset
 
 
 def _refuse_nothing(tree: Tree) -> None:
