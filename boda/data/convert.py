@@ -11,7 +11,7 @@ import dataclasses
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -48,19 +48,9 @@ def convert(
     chosen, out = writer(format), Path(out)
     dataset = _with_plain_splits(dataset)
     _refuse_clashes(dataset, format)
-    refuse_full(out)
-    temporary = out.absolute().parent / f".boda-{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    try:
-        temporary.mkdir(parents=True)
+    with new_folder(out) as temporary:
         told = chosen.write(dataset, temporary)
         _pictures(dataset, chosen, temporary, link, progress)
-        if out.exists():
-            out.rmdir()  # empty, as was seen; Windows renames onto nothing else
-        os.replace(temporary, out)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     samples = [sample for part in dataset.splits.values() for sample in part]
     return {
         "samples": len(samples),
@@ -78,6 +68,27 @@ def refuse_full(out: Path) -> None:
     if out.exists() or out.is_symlink():
         what = "is not empty" if out.is_dir() else "is a file"
         raise UsageError(f"{out} {what}: name a folder that is not there yet.")
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill beside ``out``; after the block it has the name ``out``, and else it is gone.
+
+    Raises:
+        UsageError: ``out`` is not empty, or something cannot be written.
+    """
+    refuse_full(out)
+    temporary = out.absolute().parent / f".boda-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if out.exists():
+            out.rmdir()  # empty, as was seen; Windows renames onto nothing else
+        os.replace(temporary, out)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _with_plain_splits(dataset: Dataset) -> Dataset:
