@@ -21,6 +21,7 @@ from boda.types import Prediction
 
 SMALLEST, LARGEST = 224, 1024  # longer side of a drawn classification, pixels
 TINY = 96  # up to here a picture is enlarged in hard-edged squares: its pixels are to be seen
+NAMED = 12  # points of a picture whose names are written beside them
 PAPER, TRACK, RULE = (255, 255, 255), (233, 237, 242), (222, 227, 233)
 INK, MUTED = (28, 32, 38), (92, 101, 112)
 BLUE, PALE_BLUE = (37, 99, 208), (148, 180, 230)
@@ -51,17 +52,19 @@ def draw(prediction: Prediction) -> np.ndarray:
     """The picture with what the network said about it.
 
     Args:
-        prediction: with boxes, they are drawn on the picture; else ``labels`` and ``scores`` stand
+        prediction: with boxes or points, they are drawn on the picture; else ``labels`` and ``scores`` stand
             in a panel below it, best first. Without either, the picture is returned as it is.
 
     Returns:
-        (H', W', 3) uint8: boxes keep the picture's size; with a panel, the picture's longer side is
-        brought to 224..1024 pixels (pixels of tiny pictures become squares).
+        (H', W', 3) uint8: boxes and points keep the picture's size; with a panel, the picture's
+        longer side is brought to 224..1024 pixels (pixels of tiny pictures become squares).
 
     Raises:
         DataError: the picture is not there any more, or cannot be read.
     """
     picture = _picture_of(prediction)
+    if prediction.points is not None:
+        return _with_points(picture, prediction)
     if prediction.boxes is not None:
         return _with_boxes(picture, prediction)
     if prediction.labels is None or len(prediction.labels) == 0:
@@ -114,6 +117,89 @@ def contact_sheet(
         pen.rectangle((left - 1, top - 1, left + small.width, top + small.height), outline=RULE)
         _write_caption(pen, note, x, y + cell + 8, cell, line)
     return np.asarray(sheet)
+
+
+def marked(
+    picture: np.ndarray,
+    there: Sequence[tuple[np.ndarray, str, float | None]],
+    said: Sequence[tuple[np.ndarray, str, float | None]],
+    side: int = 320,
+) -> np.ndarray:
+    """A picture with what is there, in dashed white on black, and what was said, in colour.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        there: box xyxy in its pixels, name, and None, each.
+        said: box, name and score each.
+        side: to which the longer side is brought, if it is longer.
+
+    Returns:
+        (H', W', 3) uint8.
+    """
+    image = Image.fromarray(np.ascontiguousarray(picture)).convert("RGB")
+    ratio = min(1.0, side / max(image.size))
+    image = image.resize((max(1, round(image.width * ratio)), max(1, round(image.height * ratio))))
+    pen = ImageDraw.Draw(image)
+    for box, name, score in said:
+        x1, y1, x2, y2 = (round(float(v) * ratio) for v in box)
+        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=PALETTE[1], width=2)
+        text = name if score is None else f"{name} {_percent(score)}"
+        label, font = text_font(text, _percent(score or 0), 12)
+        _tag(pen, label, font, (x1, y1), PALETTE[1], image.size)
+    for box, _, _ in there:
+        _dashed(pen, [round(float(v) * ratio) for v in box])
+    return np.asarray(image)
+
+
+def pointed(
+    picture: np.ndarray, there: np.ndarray, said: np.ndarray, side: int = 320
+) -> np.ndarray:
+    """A picture with the points that are there, as white rings, and those that were said, in colour.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        there: (K, 2) x, y in its pixels.
+        said: (L, 2).
+        side: to which the longer side is brought: errors of small pictures are to be seen too.
+
+    Returns:
+        (H', W', 3) uint8.
+    """
+    image = _fit(picture, side)
+    ratio = image.width / picture.shape[1]
+    pen = ImageDraw.Draw(image)
+    for point in there * ratio:
+        _disc(pen, point, 3.5, None)
+    for point in said * ratio:
+        _disc(pen, point, 2, PALETTE[1])
+    return np.asarray(image)
+
+
+def _disc(
+    pen: ImageDraw.ImageDraw,
+    place: np.ndarray,
+    radius: float,
+    colour: tuple[int, int, int] | None,
+) -> None:
+    """A disc with a black rim, or without a colour a white ring on a black one."""
+    x, y = float(place[0]) - 0.5, float(place[1]) - 0.5  # Pillow counts from the pixels' middles
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if colour is None:
+        pen.ellipse(box, outline=(0, 0, 0), width=3)
+        box = (box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1)
+    pen.ellipse(box, fill=colour, outline=PAPER if colour is None else (0, 0, 0), width=1)
+
+
+def _dashed(pen: ImageDraw.ImageDraw, box: list[int], dash: int = 6) -> None:
+    """A white dashed outline on a black one: seen on every ground."""
+    x1, y1, x2, y2 = box[0], box[1], max(box[0], box[2] - 1), max(box[1], box[3] - 1)
+    pen.rectangle((x1, y1, x2, y2), outline=(0, 0, 0), width=2)
+    for x in range(x1, x2, 2 * dash):
+        for y in (y1, y2):
+            pen.line((x, y, min(x + dash, x2), y), PAPER, 2)
+    for y in range(y1, y2, 2 * dash):
+        for x in (x1, x2):
+            pen.line((x, y, x, min(y + dash, y2)), PAPER, 2)
 
 
 def _picture_of(prediction: Prediction) -> np.ndarray:
@@ -217,6 +303,24 @@ def _with_boxes(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
         if prediction.scores is not None:
             label = f"{label} {_percent(float(scores[i]))}"
         _tag(pen, label, font, (left, top), colour, image.size)
+    return np.asarray(image)
+
+
+def _with_points(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Small discs; their names beside them where they are few."""
+    image = Image.fromarray(np.ascontiguousarray(picture)).convert("RGB")
+    points = np.asarray(prediction.points, float)[:, :2]
+    longer = max(image.size)
+    radius, text = min(max(longer / 110, 1.5), 8), min(max(longer // 45, 10), 28)
+    pen = ImageDraw.Draw(image)
+    named = prediction.names is not None and len(points) <= NAMED and longer >= SMALLEST
+    for i, point in enumerate(points):
+        colour = PALETTE[i % len(PALETTE)] if len(points) <= NAMED else PALETTE[1]
+        _disc(pen, point, radius, colour)
+        if named and prediction.names is not None:
+            label, font = label_font(prediction.names[i], i, text)
+            corner = (round(point[0] + radius) + 2, round(point[1] + _height(font) * 0.7))
+            _tag(pen, label, font, corner, colour, image.size)
     return np.asarray(image)
 
 

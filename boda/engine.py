@@ -168,12 +168,13 @@ class Engine:
         numbers = random_table(len(self.train), plan.seed, version)
         # Features are of augmented pictures already.
         policy = policies["none" if self.method.from_features else plan.augment]
+        calm = self._share_of_epochs() >= 1 - plan.calm
         mine = self._mine(order)[state.batch * plan.batch :]
         clock = time.monotonic() - state.epoch_seconds
         self.wrapped.train()
         for batch in self.train.batches(mine, plan.batch):
             here = batch.to(self.fabric.device)
-            self._step(policy.augment(here, numbers[batch.index]))
+            self._step(policy.augment(here, numbers[batch.index], calm))
             now = time.monotonic()
             state.epoch_seconds = now - clock
             if now - self.drawn > DRAW_EVERY:
@@ -193,9 +194,12 @@ class Engine:
     def _thaw(self) -> None:
         """Let more blocks learn, those next to the head first, until all do after ``thaw`` of the plan."""
         if self.plan.thaw:
-            # From whole epochs, so that a fit that is resumed within one goes on as it began.
-            share = self.state.epoch / self.plan.epochs if self.plan.epochs else self.share
+            share = self._share_of_epochs()
             self.method.freeze(math.ceil(self.frozen * max(0.0, 1 - share / self.plan.thaw)))
+
+    def _share_of_epochs(self) -> float:
+        """How much is done, in whole epochs, so that a fit that is resumed within one goes on as it began."""
+        return self.state.epoch / self.plan.epochs if self.plan.epochs else self.share
 
     def _step(self, batch: Batch) -> None:
         """Every optimizer's turn on one batch."""
@@ -227,8 +231,8 @@ class Engine:
             self.average.update_parameters(self.method)
         state.step += 1
         state.batch += 1
-        state.loss_sum += value * len(batch.labels)
-        state.pictures += len(batch.labels)
+        state.loss_sum += value * len(batch)
+        state.pictures += len(batch)
 
     def _clipped(self, optimizer: Any) -> Tensor:
         """Limit the gradients' norm; returns what it was."""
@@ -265,10 +269,13 @@ class Engine:
             clock = time.monotonic()
             metrics = self.task.metrics(self.run.classes)
             # Without gradients twice the pictures fit in the same memory.
-            figures = measure(kept, self.val, metrics, self.fabric, size=2 * self.plan.batch)
+            figures = measure(
+                kept, self.task, self.val, metrics, self.fabric, size=2 * self.plan.batch
+            )
             self.reserve = time.monotonic() - clock
             row |= {f"val_{name}": figure for name, figure in figures.items()}
             (value,) = self._agree(figures[self.task.headline])
+            value = -value if self.task.smaller else value
         row |= {"steps": state.step, "seconds": self.elapsed}
         if value > state.best:
             state.improved_epoch = state.epoch
@@ -358,28 +365,42 @@ class Engine:
 
     def _what_would_fit(self, batch: Batch) -> str:
         """Halve the batch until it fits, and say so."""
-        size = len(batch.labels)
+        size = len(batch)
         while size > 1:
             size //= 2
             if self.fabric.device.type == "cuda":
                 torch.cuda.empty_cache()
-            part = Batch(batch.images[:size], batch.labels[:size], batch.index[:size])
             try:
+                part = batch.first(size)
                 self.fabric.backward(sum(self.wrapped(part, 0).values(), torch.zeros(())))
             except torch.OutOfMemoryError:
                 continue
             return (
-                f"not enough memory for batches of {len(batch.labels)} pictures; {size} fit. "
-                f"Use --batch {size}, with --set accumulate={len(batch.labels) // size} for the same steps."
+                f"not enough memory for batches of {len(batch)} pictures; {size} fit. "
+                f"Use --batch {size}, with --set accumulate={len(batch) // size} for the same steps."
             )
         return "not enough memory for a single picture. Use a smaller --size or another --device."
 
 
 def _average(method: Method, decay: float) -> torch.optim.swa_utils.AveragedModel:
-    """An exponential moving average of the weights and of the batch norm's statistics."""
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+    """A moving average of the weights and of the batch norm's statistics.
 
-    return AveragedModel(method, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    It reaches back over a tenth of the steps done, until that is as far as ``decay`` reaches: of a
+    short fit, a fixed decay would average weights from its very beginning.
+    """
+    from torch.optim.swa_utils import AveragedModel
+
+    @torch.no_grad()
+    def approach(averaged: Any, current: Any, steps: Any) -> None:
+        count = int(steps)
+        share = 1 - min(decay, (1 + count) / (10 + count))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, share)
+            else:  # counters
+                mean.copy_(value)
+
+    return AveragedModel(method, multi_avg_fn=approach, use_buffers=True)
 
 
 def _only_requires_grad(optimizer: Any, optimizers: list[Any]) -> None:

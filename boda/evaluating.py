@@ -11,26 +11,11 @@ import torch
 from boda import tasks
 from boda.data.dataset import Pictures
 from boda.errors import UsageError
-from boda.tasks.base import Metrics
+from boda.tasks import Method, Task
 from boda.trained import Trained
 from boda.types import Dataset
 
 GALLERY = 24  # mistakes shown in a report
-
-
-class _Remembering:
-    """Metrics that also keep what they were given."""
-
-    def __init__(self, metrics: Any) -> None:
-        self.metrics = metrics
-        self.outputs: list[np.ndarray] = []
-
-    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        self.outputs.append(outputs)
-        self.metrics.update(outputs, labels)
-
-    def compute(self) -> dict[str, float]:
-        return self.metrics.compute()
 
 
 def choose_split(dataset: Dataset, split: str | None) -> str:
@@ -51,39 +36,43 @@ def evaluate(trained: Trained, pictures: Pictures) -> tuple[dict[str, Any], list
         confident first: ``{"image", "source", "truth", "predicted", "score"}``.
     """
     task = tasks.task(trained.task)
-    collected = _Remembering(task.metrics(trained.classes))
-    metrics = measure(trained.method, pictures, collected)
-    figures = {"samples": len(pictures), "metrics": metrics, **task.details(collected.metrics)}
-    return figures, _mistakes(trained, pictures, np.concatenate(collected.outputs))
+    collected = task.metrics(trained.classes)
+    outputs: list[np.ndarray] = []
+    metrics = measure(trained.method, task, pictures, collected, keep=outputs)
+    metrics |= task.baseline(trained.method, trained.classes, pictures)
+    figures = {"samples": len(pictures), "metrics": metrics, **task.details(collected)}
+    gallery = task.mistakes(trained.classes, np.concatenate(outputs), pictures, GALLERY)
+    return figures, gallery
 
 
 def measure(
-    method: Any, pictures: Pictures, metrics: Metrics, fabric: Any = None, size: int = 256
+    method: Method,
+    task: Task,
+    pictures: Pictures,
+    metrics: Any,
+    fabric: Any = None,
+    size: int = 256,
+    keep: list[np.ndarray] | None = None,
 ) -> dict[str, float]:
-    """The metrics over all pictures, computed under Fabric's precision where it is given."""
+    """The figures over all pictures.
+
+    Args:
+        method: put into evaluation mode for the while.
+        task: knows what its outputs mean.
+        pictures: with what is true of them.
+        metrics: an empty collector of the task.
+        fabric: under whose precision outputs are computed; float32 without.
+        size: pictures computed at once.
+        keep: what is put out is added to it.
+    """
     was_training = method.training
     method.eval()
     device = next(method.parameters()).device
     with torch.inference_mode(), fabric.autocast() if fabric else contextlib.nullcontext():
         for batch in pictures.in_order(size):
-            outputs = method.output(batch.images.to(device))
-            metrics.update(outputs.float().cpu().numpy(), batch.labels.numpy())
+            outputs = method.output(batch.images.to(device)).float().cpu().numpy()
+            task.update(metrics, outputs, pictures, batch.index)
+            if keep is not None:
+                keep.append(outputs)
     method.train(was_training)
     return metrics.compute()
-
-
-def _mistakes(trained: Trained, pictures: Pictures, scores: np.ndarray) -> list[dict[str, Any]]:
-    labels = pictures.labels.numpy()
-    best = scores.argmax(1)
-    wrong = np.flatnonzero(best != labels)
-    worst = wrong[np.argsort(-scores[wrong, best[wrong]], kind="stable")][:GALLERY]
-    return [
-        {
-            "image": np.broadcast_to(image := pictures.prepared(int(i)), (*image.shape[:2], 3)),
-            "source": pictures.samples[int(i)].source,
-            "truth": trained.classes[labels[i]],
-            "predicted": trained.classes[best[i]],
-            "score": float(scores[i, best[i]]),
-        }
-        for i in worst
-    ]

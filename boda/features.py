@@ -57,7 +57,7 @@ class Features(Pictures):
         """Batches of features, in an order of indices."""
         for index in order.split(size) if len(order) else ():
             some = self.values[self.view, index]
-            yield Batch(some.movedim(-1, 1), self.labels[index], index)
+            yield self.batch(some.movedim(-1, 1), index)
 
 
 def views(pictures: int, augment: str) -> int:
@@ -67,6 +67,10 @@ def views(pictures: int, augment: str) -> int:
 
 def wanted(method: Method, plan: Plan) -> bool:
     """Whether the head's input is worth keeping: nothing before it changes."""
+    if not method.head:
+        return False
+    if method.located and plan.augment != "none":  # labels would have to move with the pictures
+        return False
     everything = not any(
         p.requires_grad for n, p in method.net.named_parameters() if not n.startswith(method.head)
     )
@@ -142,7 +146,7 @@ def _compute(
                             shape = (turns[split], len(some), *new.shape[1:])
                             values[split] = torch.empty(shape, dtype=new.dtype)
                         values[split][view, batch.index.cpu()] = new.cpu()
-                        done += len(batch.labels)
+                        done += len(batch)
                         progress.advance(done, total)
     finally:
         hook.remove()

@@ -30,6 +30,7 @@ from boda.trained import build, find_weights, whose
 from boda.types import Dataset
 
 PROBLEMS = 200  # warnings that a record keeps
+FEW = 4  # numbers that are told one by one
 
 
 def fit(
@@ -54,11 +55,10 @@ def fit(
     if model != options.model:
         defaults["model"] = Default(model, "the weights are of it")
     entry = models.entry(defaults["model"].value)
-    if entry.task != task.name:
-        raise UsageError(f"{entry.name} is a network for {entry.task}, not for {task.name}.")
+    method_name = task.method_of(entry)
     of_weights = their_options if entry.name == theirs else {}
     plan, config, net_options, defaults = planning.settle(
-        entry, defaults, options, settings, of_weights
+        task, entry, defaults, options, settings, of_weights
     )
     _refuse_early(plan, config, options, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
@@ -74,8 +74,13 @@ def fit(
     dataset, split = planning.divide(dataset, options.val, plan.seed)
     loaded = load(dataset, preparation, options.drop, progress)
     preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
+    kind = tasks.method(method_name)
     if options.balance:
-        config["class_weights"] = planning.class_weights(loaded.dataset)
+        config["class_weights"] = planning.class_weights(kind, loaded.dataset)
+    learned = kind.learned(loaded.pictures["train"], net_options, loaded.dataset.classes)
+    for name, default in learned.items():
+        if name not in settings:
+            config[name], defaults[name] = default.value, default
 
     fabric = launch(plan)
     progress.quiet = progress.quiet or not fabric.is_global_zero
@@ -84,7 +89,7 @@ def fit(
         "run": str(folder),
         "task": task.name,
         "headline": task.headline,
-        "method": entry.method,
+        "method": method_name,
         "model": entry.name,
         "options": net_options,
         "classes": loaded.dataset.classes,
@@ -162,7 +167,7 @@ def resume(
 def data_of(run: Run) -> Dataset:
     """The data of a run, in the splits it was fitted with."""
     about = run.record["data"]
-    dataset = readers.read(about["root"], about["format"])
+    dataset = readers.read(about["root"], about["format"], run.record["task"])
     dataset, split = planning.divide(dataset, about["val"], run.record["seed"])
     if split.get("digests") != run.record["split"].get("digests"):
         # Other files are dealt otherwise: what is val now may have been learned from.
@@ -187,6 +192,7 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     task = tasks.task(run.record["task"])
     val = loaded.pictures.get("val")
     seen = loaded.pictures
+    method.begin(seen["train"])
     if run.record["freeze"]["blocks"] and features.wanted(method, engine.plan):
         about = [run.record["data"]["fingerprint"], run.record["split"], loaded.dropped]
         with progress.working("computing features"):
@@ -242,8 +248,7 @@ def _announce(run: Run, loaded: Loaded, defaults: dict[str, Default], progress: 
     counts = ", ".join(f"{len(s):,} {name}" for name, s in loaded.dataset.splits.items())
     progress.say(f"{loaded.dataset.root}: {counts} pictures, {len(run.classes)} classes")
     for name, default in defaults.items():
-        value = f"{default.value:g}" if isinstance(default.value, float) else str(default.value)
-        progress.say(f"  {name:<15}{value:<18}{default.reason}")
+        progress.say(f"  {name:<15}{_shown(default.value):<18}{default.reason}")
     if loaded.dropped:
         progress.say(f"left out: {sum(loaded.dropped.values())} records with errors")
     for problem in loaded.report.warnings[:5]:
@@ -252,3 +257,10 @@ def _announce(run: Run, loaded: Loaded, defaults: dict[str, Default], progress: 
         progress.say(f"… and {len(loaded.report.warnings) - 5} more warnings, in the report")
     if loaded.note:
         progress.say(loaded.note)
+
+
+def _shown(value: Any) -> str:
+    """A chosen value in a few letters."""
+    if isinstance(value, tuple | list) and len(value) > FEW:
+        return f"{len(value)} numbers"
+    return f"{value:g}" if isinstance(value, float) else str(value)

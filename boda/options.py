@@ -36,6 +36,7 @@ class Plan:
     ema: float = option(0.0, "decay of averaged weights, for example 0.999; 0 = off")
     patience: int = option(0, "epochs without progress before stopping; 0 = off")
     augment: str = option("none", "name of the augmentation")
+    calm: float = option(0.0, "share of the fit at its end without mosaics")
     views: int = option(0, "augmented versions of a picture in all; 0 = a new one every epoch")
     thaw: float = option(0.0, "share of the fit in which frozen blocks thaw; 0 = they stay frozen")
     keep_features: bool = option(True, "where only the head learns, compute its input once")
@@ -56,7 +57,7 @@ class Plan:
         for name in ("clip", "patience", "views", "seed", "save_seconds"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must not be less than 0.")
-        for name in ("warmup", "ema", "thaw"):
+        for name in ("warmup", "ema", "thaw", "calm"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1.")
 
@@ -86,7 +87,9 @@ class FitOptions:
         None,
         "what keeps these weights: all but the head, none, N blocks from the input, gradual, auto",
     )
-    augment: str | None = option(None, "none, light, digits, photos or strong; see boda augment")
+    augment: str | None = option(
+        None, "none, light, digits, photos, scenes, places, poses or strong; see boda augment"
+    )
     batch: int | None = option(None, "pictures a step")
     lr: float | None = option(None, "peak learning rate")
     size: str | None = option(None, "of the network's input: N or HxW")

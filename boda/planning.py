@@ -15,9 +15,10 @@ from boda.data.prepare import Preparation
 from boda.data.split import arrange, labels_of
 from boda.data.survey import Survey
 from boda.data.transforms import policies
+from boda.errors import UsageError
 from boda.models import Entry
 from boda.options import FitOptions, Plan, parse_settings
-from boda.tasks import Default, Start
+from boda.tasks import Default, Method, Start, Task
 from boda.types import Dataset
 
 MEASURED = 4096  # pictures from which mean and deviation are computed
@@ -43,6 +44,7 @@ def choose(defaults: dict[str, Default], options: FitOptions) -> dict[str, Defau
 
 
 def settle(
+    task: Task,
     entry: Entry,
     defaults: dict[str, Default],
     options: FitOptions,
@@ -54,7 +56,7 @@ def settle(
     The task's defaults, then what was named, then ``--set``; the network's options are those
     ``of_weights`` where it starts from weights that name them.
     """
-    kind = tasks.method(entry.method)
+    kind = tasks.method(task.method_of(entry))
     plan_set, config_set, net_set = parse_settings(settings, Plan, kind.Config, entry.settings)
     named = plan_set | config_set | net_set
     chosen = {name: Default(v, "you chose it") for name, v in named.items()}
@@ -116,8 +118,16 @@ def with_measured_pixels(preparation: Preparation, train: Pictures) -> Preparati
     )
 
 
-def class_weights(dataset: Dataset) -> tuple[float, ...]:
-    """Weights of the loss inverse to the number of pictures of each class; their mean over pictures is 1."""
+def class_weights(kind: type[Method], dataset: Dataset) -> tuple[float, ...]:
+    """Weights of the loss inverse to the number of pictures of each class; their mean over pictures is 1.
+
+    Raises:
+        UsageError: the method has no such weights.
+    """
+    if "class_weights" not in _fields(kind.Config):
+        raise UsageError(
+            f"--balance is for classify: the loss of {kind.task} has no class weights."
+        )
     labels = labels_of(dataset.splits["train"])
     counts = np.bincount(labels, minlength=len(dataset.classes)).clip(1)
     weights = counts.sum() / (len(counts) * counts)

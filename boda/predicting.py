@@ -6,20 +6,23 @@ behind it in a run, ONNX Runtime behind it in an exported file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from boda import outputs
+from boda import outputs, tiling
 from boda.data.archives import ignored
 from boda.data.image import decode, is_picture_name
 from boda.data.prepare import Preparation
-from boda.errors import DataError, Problem
+from boda.errors import DataError, Problem, UsageError
+from boda.mirroring import Network, mirrored
 from boda.types import Image, Prediction
 
-Network = Callable[[np.ndarray], np.ndarray]
+BOXES = ("detect", "localize")  # tasks whose predictions hold boxes
+TILED = ("detect",)  # tasks of which a picture may show any number of things
+SMALLEST_TILE = 32
 Picture = str | Path | np.ndarray
 
 
@@ -30,8 +33,14 @@ class Predictor:
         task: name of the task, which says what the outputs mean.
         classes: names, in the order of the outputs.
         preparation: of the run; the network gets RGB whatever its channels.
+        confidence: boxes of a lower score are left out.
+        tile: side in pixels of the tiles in which larger pictures are looked at too; 0 = none.
         problems: what could not be read in the last ``predict``.
+        at_once: pictures, or tiles, that go through the network together.
     """
+
+    confidence = outputs.CONFIDENT
+    tile = 0
 
     def __init__(
         self, network: Network, task: str, classes: Sequence[str], preparation: Preparation
@@ -39,6 +48,34 @@ class Predictor:
         self.network, self.task, self.classes = network, task, list(classes)
         self.preparation = replace(preparation, channels=3)
         self.problems: list[Problem] = []
+        self.at_once = 1
+
+    def adjust(self, conf: float | None = None, tile: int | None = None, tta: bool = False) -> None:
+        """How to look from now on.
+
+        Args:
+            conf: score from which a box is told, 0..1.
+            tile: side of tiles in pixels of the original; see ``boda.tiling``.
+            tta: the mirrored picture too; see ``boda.mirroring``.
+
+        Raises:
+            UsageError: a number is out of range, or the task knows no such thing.
+        """
+        for name, value, tasks in (("conf", conf, BOXES), ("tile", tile, TILED)):
+            if value is not None and self.task not in tasks:
+                raise UsageError(
+                    f"--{name} is for {' and '.join(tasks)}, not for {self.task}: leave it away."
+                )
+        if conf is not None:
+            if not 0 <= conf <= 1:
+                raise UsageError(f"--conf is {conf:g}; it is a score from 0 to 1.")
+            self.confidence = conf
+        if tile is not None:
+            if tile < SMALLEST_TILE:
+                raise UsageError(f"--tile is {tile}; it must be at least {SMALLEST_TILE} pixels.")
+            self.tile = tile
+        if tta:
+            self.network = mirrored(self.network, self.task)
 
     def predict(self, picture: Picture) -> Prediction:
         """One picture: a path, or an array (H, W) or (H, W, 3) uint8.
@@ -53,11 +90,11 @@ class Predictor:
 
     def predict_all(self, pictures: Iterable[Picture], batch: int = 32) -> Iterator[Prediction]:
         """Many pictures, in their order; what cannot be read is left out and named in ``problems``."""
-        self.problems = []
+        self.problems, self.at_once = [], batch
         waiting: list[tuple[Image, str]] = []
         for number, picture in enumerate(pictures):
             try:
-                waiting.append(_read(picture, number))
+                waiting.append(read_picture(picture, number))
             except DataError as error:
                 self.problems += error.problems
             if len(waiting) == batch:
@@ -67,11 +104,39 @@ class Predictor:
             yield from self._run(waiting)
 
     def _run(self, pictures: list[tuple[Image, str]]) -> Iterator[Prediction]:
+        if not self.tile:
+            yield from self._look(pictures)
+            return
+        for image, source in pictures:
+            views = tiling.windows((image.shape[0], image.shape[1]), self.tile)
+            crops = [(image[y1:y2, x1:x2], source) for x1, y1, x2, y2 in views]
+            parts: list[Prediction] = []
+            for first in range(0, len(crops), self.at_once):
+                parts += self._look(crops[first : first + self.at_once])
+            yield self._put_together(parts, views)
+
+    def _look(self, pictures: list[tuple[Image, str]]) -> Iterator[Prediction]:
+        """Once through the network."""
         prepared = np.stack([self.preparation(image) for image, _ in pictures])
         scores = self.network(np.ascontiguousarray(prepared.transpose(0, 3, 1, 2)))
         read = outputs.readers[self.task]
         for row, (image, source) in zip(scores, pictures, strict=True):
-            yield read(row, self.classes, image, source)
+            seen = outputs.Seen(image, source, self.preparation)
+            yield read(row, self.classes, seen).surest(self.confidence)
+
+    def _put_together(self, parts: list[Prediction], views: np.ndarray) -> Prediction:
+        """The predictions for the views of a picture as one; the first view is all of it."""
+        found = [
+            (part.boxes, part.scores, part.labels)
+            for part in parts
+            if part.boxes is not None and part.scores is not None and part.labels is not None
+        ]
+        whole = parts[0]
+        scales = [self.preparation.matrix(*part.size)[[0, 1], [0, 1]].min() for part in parts]
+        pixels = 1 / np.array(scales)
+        boxes, scores, labels = tiling.merge(found, views, pixels, whole.size, self.tile)
+        names = [self.classes[i] for i in labels]
+        return replace(whole, labels=labels, names=names, scores=scores, boxes=boxes)
 
 
 def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
@@ -97,7 +162,12 @@ def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
     return found
 
 
-def _read(picture: Picture, number: int) -> tuple[Image, str]:
+def read_picture(picture: Picture, number: int) -> tuple[Image, str]:
+    """A path or an array as (H, W, 3) uint8, and what to call it.
+
+    Raises:
+        DataError: it cannot be read, or is no picture.
+    """
     if isinstance(picture, np.ndarray):
         return _as_rgb(picture), f"array {number}"
     try:

@@ -13,15 +13,16 @@ import numpy as np
 import torch
 
 import boda
-from boda.data.split import labels_of
+from boda.data.survey import classes_of
 from boda.machine import choose_precision
 from boda.options import Plan
 from boda.types import Dataset
 
 
 def class_counts(dataset: Dataset) -> dict[str, int]:
-    """Training pictures of each class."""
-    counts = np.bincount(labels_of(dataset.splits["train"]), minlength=len(dataset.classes))
+    """Training pictures of each class, or boxes where there are boxes."""
+    labels = classes_of(dataset.splits["train"])
+    counts = np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
     return dict(zip(dataset.classes, counts.tolist(), strict=True))
 
 

@@ -34,8 +34,9 @@ ABOUT = (
     "options",
     "classes",
     "preparation",
+    "config",
 )  # what the weights say of themselves
-NEEDED = (*ABOUT, "config", "plan", "data", "seed", "versions")
+NEEDED = (*ABOUT, "plan", "data", "seed", "versions")
 
 
 class Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from torch import nn
 
 from boda import models, tasks
 from boda.data.prepare import Preparation
+from boda.errors import UsageError
 from boda.models import weights
 from boda.models.layouts import marked
-from boda.models.published import locate, recognize
+from boda.models.published import WORD, locate, recognize
 from boda.models.weights import Weights
 from boda.predicting import Predictor
 from boda.progress import Progress
@@ -63,7 +64,8 @@ class Trained:
             progress: told whose weights they are, and what was assumed.
 
         Raises:
-            UsageError: there is no such network, or there are no such weights.
+            UsageError: there is no such network, or there are no such weights, or they are of a run
+                for another task.
             DataError: the weights cannot be fetched or read, or are another network's.
         """
         entry = models.entry(model)
@@ -75,12 +77,17 @@ class Trained:
         found = find_weights(model, source, progress)
         channels, count = found.channels or entry.channels, found.classes or entry.classes
         said, layout = found.about, found.layout
+        if said is not None and said["task"] != entry.task:
+            raise UsageError(
+                f"{source} has the weights of a run for {said['task']}, which needs more of its run "
+                "than them. Name the run's folder itself."
+            )
         if said is not None:  # a run's own weights say what they are for
             names, preparation = said["classes"], Preparation.from_dict(said["preparation"])
         else:
             names = layout.names(count) or _numbers(count)
             preparation = weights.prepared(_unknown(entry, channels), layout)
-        method = _method(entry, preparation, len(names), said["options"] if said else {})
+        method = _method(entry, preparation, len(names), said or {})
         weights.fill(method.net, found)
         progress.say(found.tell())
         progress.say(f"pictures: {preparation}")
@@ -88,7 +95,7 @@ class Trained:
             progress.say("they do not name their classes: those are numbers here")
         if changes := found.tell_changes():
             progress.say(changes)
-        return cls(entry.task, model, names, preparation, method, layout.sure)
+        return cls(method.task, model, names, preparation, method, layout.sure)
 
     def predictor(self) -> Predictor:
         """For pictures from outside."""
@@ -112,12 +119,19 @@ def find_weights(
         progress: told how far the fetching is.
         options: of the network; by default those that the file tells, else the paper's.
     """
-    file = locate(source, model, progress)
-    if options is None:
-        said = weights.about(file) if file.is_file() else None
-        options = said["options"] if said is not None and said["model"] == model else {}
     with torch.device("meta"):
-        outline = models.create(model, **options)
+        outline = models.create(model, **(options or {}))
+    backbone = getattr(outline, "backbone", None)
+    official = backbone.name if backbone is not None and source == WORD else model
+    file = locate(source, official, progress)
+    said = weights.about(file) if file.is_file() else None
+    if backbone is not None and (said is None or said["model"] != model):
+        with torch.device("meta"):
+            whole = backbone.whole(backbone.channels)
+        return replace(weights.read(file, whole, backbone.name), of_backbone=True, classes=None)
+    if options is None and said is not None and said["model"] == model and said["options"]:
+        with torch.device("meta"):
+            outline = models.create(model, **said["options"])
     return weights.read(file, outline, model)
 
 
@@ -147,14 +161,34 @@ def _numbers(count: int) -> list[str]:
 
 
 def _method(
-    entry: models.Entry, preparation: Preparation, classes: int, options: dict[str, Any]
+    entry: models.Entry, preparation: Preparation, classes: int, said: dict[str, Any]
 ) -> Method:
-    """The network's method around random weights, always the same, in evaluation mode."""
+    """A method around random weights, always the same, in evaluation mode.
+
+    ``said`` is what a run's weights say of themselves: method, options and configuration are theirs.
+    """
+    kind = tasks.method(said.get("method", entry.method))
     with torch.random.fork_rng(devices=[]):  # the person's own random numbers stay theirs
         torch.manual_seed(0)
-        net = models.create(entry.name, classes=classes, channels=preparation.channels, **options)
-    kind = tasks.method(entry.method)
-    return kind(net, preparation, kind.Config()).eval()
+        net = models.create(
+            entry.name,
+            classes=kind.values(classes),
+            channels=preparation.channels,
+            **said.get("options", {}),
+        )
+    return kind(net, preparation, kind.Config(**_tuples(said.get("config", {})))).eval()
+
+
+def _tuples(config: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in config.items()}
+
+
+def network(record: dict[str, Any]) -> nn.Module:
+    """The network of a record, with new random weights."""
+    classes = tasks.method(record["method"]).values(len(record["classes"]))
+    channels = record["preparation"]["channels"]
+    return models.create(record["model"], classes=classes, channels=channels, **record["options"])
 
 
 def build(record: dict[str, Any]) -> Method:
@@ -163,16 +197,8 @@ def build(record: dict[str, Any]) -> Method:
     preparation = Preparation.from_dict(record["preparation"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(record["seed"])
-        net = models.create(
-            record["model"],
-            classes=len(record["classes"]),
-            channels=preparation.channels,
-            **record["options"],
-        )
-    config = dict(record["config"])
-    if "class_weights" in config:  # JSON has no tuples
-        config["class_weights"] = tuple(config["class_weights"])
-    method = kind(net, preparation, kind.Config(**config))
+        net = network(record)
+    method = kind(net, preparation, kind.Config(**_tuples(record["config"])))
     if frozen := record.get("freeze", {}).get("blocks", 0):
         method.freeze(frozen)
     return method

@@ -8,7 +8,7 @@ to 1. Boxes are (N, 4) float32, xyxy, ``0 <= x1 < x2 <= W`` and ``0 <= y1 < y2 <
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -68,6 +68,8 @@ class Sample:
             raise ValueError(f"{self.source}: label {self.label} is negative; classes are 0-based")
         if self.boxes is not None:
             _validate_boxes(self)
+        if self.points is not None:
+            _validate_points(self.points, self.source)
 
     @property
     def image(self) -> Image:
@@ -80,6 +82,14 @@ class Sample:
             self._image = self.read()
         return self._image
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the original picture, which is read where its annotation does not tell."""
+        if self.size is not None:
+            return self.size
+        picture = self.image if self.read is None else self.read()  # not kept
+        return picture.shape[0], picture.shape[1]
+
 
 def _validate_boxes(sample: Sample) -> None:
     boxes, labels = sample.boxes, sample.labels
@@ -90,6 +100,13 @@ def _validate_boxes(sample: Sample) -> None:
         raise ValueError(f"{sample.source}: {len(boxes)} boxes but {len(labels)} labels")
     if (boxes[:, :2] >= boxes[:, 2:]).any() or (boxes < 0).any():
         raise ValueError(f"{sample.source}: a box breaks 0 <= x1 < x2, 0 <= y1 < y2")
+
+
+def _validate_points(points: np.ndarray, source: str) -> None:
+    if points.ndim != 2 or points.shape[1] not in (2, 3):
+        raise ValueError(f"{source}: points have shape {points.shape}; (K, 2) or (K, 3) is meant")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{source}: a point is not finite")
 
 
 class ArraySamples(Sequence[Sample]):
@@ -186,6 +203,19 @@ class Prediction:
             if value is not None:
                 out[name] = value.tolist() if isinstance(value, np.ndarray) else list(value)
         return out
+
+    def surest(self, confidence: float) -> Prediction:
+        """With the boxes of at least that score; itself where it has none."""
+        if self.boxes is None or self.scores is None:
+            return self
+        kept = np.flatnonzero(self.scores >= confidence)
+        some = {
+            name: value[kept]
+            for name in ("labels", "scores", "boxes", "masks")
+            if (value := getattr(self, name)) is not None
+        }
+        names = None if self.names is None else [self.names[i] for i in kept]
+        return replace(self, names=names, **some)
 
     def draw(self) -> Image:
         """The original picture with the prediction drawn on it, (H', W', 3) uint8 RGB."""

@@ -83,21 +83,21 @@ def summary_of(name: str, input: str | None = None) -> Summary:
     from boda import models
     from boda.look import summary as summarize
     from boda.runs import Run
+    from boda.trained import network
 
     given = None if input is None else _numbers("--input", input, "3,32,32", least=1)
     if given is not None and len(given) != 3:
         raise UsageError(f"--input is C,H,W, for example 3,32,32, not '{input}'.")
-    if _is_run(name):
-        run = Run.open(name)
-        net_name, classes, size = run.record["model"], len(run.classes), run.preparation
-        shape = (size.channels, size.height, size.width)
-    else:
-        entry = models.entry(name)
-        net_name, classes, shape = name, entry.classes, (entry.channels, *entry.size)
-        if given:  # a network for other pictures than the paper's has another first layer
-            shape = (given[0], *shape[1:])
     with torch.device("meta"):  # nothing but shapes is needed, whatever its size
-        net = models.create(net_name, classes=classes, channels=shape[0])
+        if _is_run(name):
+            run = Run.open(name)
+            net, net_name, size = network(run.record), run.record["model"], run.preparation
+            shape = (size.channels, size.height, size.width)
+        else:
+            entry = models.entry(name)
+            # A network for other pictures than the paper's has another first layer.
+            net_name, shape = name, (given[0] if given else entry.channels, *entry.size)
+            net = models.create(name, channels=shape[0])
     return summarize(net, tuple(given) if given else shape, net_name)
 
 

@@ -1,4 +1,4 @@
-"""Classes are matched by their names, never by their numbers.
+"""Classes, and the points of landmarks, are matched by their names, never by their numbers.
 
 Names are compared in NFC, underscores being spaces. ImageNet's classes go by their WordNet numbers
 too, as its folders do.
@@ -32,7 +32,9 @@ def by_name(dataset: Dataset, classes: Sequence[str]) -> Dataset:
             fix=f"The model's classes are {', '.join(classes[:20])}. Rename, or leave these out.",
         )
     table = np.array([number[_spelled(n, number)] for n in dataset.classes], dtype=np.int64)
-    splits = {name: _relabelled(samples, table) for name, samples in dataset.splits.items()}
+    splits = {
+        name: _relabelled(samples, table, len(classes)) for name, samples in dataset.splits.items()
+    }
     return dataclasses.replace(dataset, classes=list(classes), splits=splits)
 
 
@@ -59,12 +61,26 @@ def _spelled(name: str, number: dict[str, int]) -> str:
     return _nfc(name) if _nfc(name) in number else _spaced(name)
 
 
-def _relabelled(samples: Sequence[Sample], table: np.ndarray) -> Sequence[Sample]:
+def _relabelled(samples: Sequence[Sample], table: np.ndarray, count: int) -> Sequence[Sample]:
     if isinstance(samples, ArraySamples):
         return ArraySamples(samples.images, table[samples.labels], samples.source)
     return [
-        s if s.label is None else dataclasses.replace(s, label=int(table[s.label])) for s in samples
+        dataclasses.replace(
+            s,
+            label=None if s.label is None else int(table[s.label]),
+            labels=None if s.labels is None else table[s.labels],
+            points=None if s.points is None else _renumbered(s.points, table, count),
+        )
+        for s in samples
     ]
+
+
+def _renumbered(points: np.ndarray, table: np.ndarray, count: int) -> np.ndarray:
+    """(count, 3): the points where ``table`` puts them; those that the data has not are not marked."""
+    out = np.zeros((count, 3), np.float32)
+    out[table, 2] = 2  # seen, where nothing else is said
+    out[table, : points.shape[1]] = points
+    return out
 
 
 def _nfc(name: str) -> str:

@@ -53,6 +53,14 @@ class Batch:
     mirror_order: Tensor | None = None
     mixed: tuple[Tensor, Tensor] | None = None
 
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def first(self, count: int) -> Batch:
+        """The first ``count`` pictures, with all that is known of them."""
+        some = {f.name: _first(count, getattr(self, f.name)) for f in fields(self)}
+        return Batch(**{**some, "mirror_order": self.mirror_order})
+
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
         if device.type == "cpu":
@@ -66,14 +74,25 @@ def _on(device: torch.device, value: Any) -> Any:
     return None if value is None else value.to(device, non_blocking=True)
 
 
+def _first(count: int, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_first(count, each) for each in value)
+    return None if value is None else value[:count]
+
+
 class Pictures:
     """The prepared pictures of one split.
 
     Attributes:
         samples: where they come from.
-        labels: (N,) int64.
+        labels: (N,) int64; 0 where pictures have no class of their own.
         images: (N, C, H, W) uint8 when everything fits in memory, else None.
+        boxes, box_labels, points: see ``Batch``; None where the samples have none. Crowds and
+            difficult objects are not among the boxes: they are not to be learned.
+        mirror_order: see ``Batch``.
     """
+
+    mirror_order: Tensor | None = None
 
     def __init__(
         self, samples: Sequence[Sample], preparation: Preparation, images: np.ndarray | None = None
@@ -87,7 +106,9 @@ class Pictures:
         if isinstance(samples, ArraySamples):
             self.labels = torch.from_numpy(samples.labels.astype(np.int64))
         else:
-            self.labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
+            self.labels = torch.tensor([sample.label or 0 for sample in samples])
+        self.boxes, self.box_labels = _objects(samples, preparation)
+        self.points = _points(samples, preparation)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -102,7 +123,7 @@ class Pictures:
         parts = order.split(size)
         if self.images is not None:
             for index in parts:
-                yield Batch(self.images[index], self.labels[index], index)
+                yield self.batch(self.images[index], index)
             return
         stream = torch.utils.data.DataLoader(
             _Decoding(self),
@@ -111,7 +132,20 @@ class Pictures:
             worker_init_fn=_leave_ctrl_c_to_us,
         )
         for index, images in zip(parts, stream, strict=True):
-            yield Batch(images, self.labels[index], index)
+            yield self.batch(images, index)
+
+    def batch(self, images: Tensor, index: Tensor) -> Batch:
+        """The pictures at ``index`` with what is known of them; images are theirs, (n, C, H, W)."""
+        rows = index.tolist()
+        return Batch(
+            images,
+            self.labels[index],
+            index,
+            boxes=None if self.boxes is None else [self.boxes[i] for i in rows],
+            box_labels=None if self.box_labels is None else [self.box_labels[i] for i in rows],
+            points=None if self.points is None else self.points[index],
+            mirror_order=self.mirror_order,
+        )
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """All pictures, in the split's own order."""
@@ -122,6 +156,38 @@ class Pictures:
         if self.images is None:
             return self.preparation(_decoded(self.samples[index]))
         return self.images[index].permute(1, 2, 0).numpy()
+
+
+def _objects(
+    samples: Sequence[Sample], preparation: Preparation
+) -> tuple[list[Tensor] | None, list[Tensor] | None]:
+    """Boxes in pixels of the working pictures, and their classes; None where there are none."""
+    if isinstance(samples, ArraySamples) or all(sample.boxes is None for sample in samples):
+        return None, None
+    boxes, labels = [], []
+    for sample in samples:
+        own = np.zeros((0, 4), np.float32) if sample.boxes is None else sample.boxes
+        kept = np.ones(len(own), bool)
+        for left_out in (sample.crowd, sample.difficult):
+            kept &= True if left_out is None else ~left_out
+        moved = preparation.moved(own[kept].reshape(-1, 2, 2), sample.shape).reshape(-1, 4)
+        boxes.append(torch.from_numpy(moved))
+        own_labels = np.zeros(len(own), np.int64) if sample.labels is None else sample.labels
+        labels.append(torch.from_numpy(own_labels[kept]))
+    return boxes, labels
+
+
+def _points(samples: Sequence[Sample], preparation: Preparation) -> Tensor | None:
+    """(N, K, 3) points in pixels of the working pictures, with visibility; None where there are none."""
+    if isinstance(samples, ArraySamples) or any(sample.points is None for sample in samples):
+        return None
+    rows = []
+    for sample in samples:
+        assert sample.points is not None
+        places = preparation.moved(sample.points[:, :2], sample.shape)
+        seen = sample.points[:, 2:] if sample.points.shape[1] == 3 else np.full((len(places), 1), 2)
+        rows.append(np.concatenate([places, seen], 1))
+    return torch.from_numpy(np.stack(rows).astype(np.float32))
 
 
 def _leave_ctrl_c_to_us(_: int) -> None:

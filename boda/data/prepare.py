@@ -55,6 +55,14 @@ class Preparation:
         scale_x, scale_y = self.width / (x2 - x1), self.height / (y2 - y1)
         return np.array([[scale_x, 0, -x1 * scale_x], [0, scale_y, -y1 * scale_y], [0, 0, 1]])
 
+    def moved(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Points (…, 2) x, y of an original of ``size`` (H, W) in the working picture, float32."""
+        return _mapped(self.matrix(*size), points)
+
+    def moved_back(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Points (…, 2) x, y of the working picture in the original of ``size`` (H, W), float32."""
+        return _mapped(np.linalg.inv(self.matrix(*size)), points)
+
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The working picture.
 
@@ -133,6 +141,12 @@ class Preparation:
     def from_dict(cls, values: dict[str, Any]) -> Preparation:
         """The inverse of ``to_dict``."""
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+
+
+def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Scaled and shifted: the matrices of all rules do no more."""
+    scale, shift = matrix[[0, 1], [0, 1]], matrix[:2, 2]
+    return (points.astype(np.float64) * scale + shift).astype(np.float32)
 
 
 def _whole(pixels: float) -> int:

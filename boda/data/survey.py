@@ -22,7 +22,8 @@ class Survey:
         classes: number of classes.
         height, width: medians, pixels.
         gray: no picture looked at has colour.
-        largest, smallest: pictures in the largest and the smallest class.
+        largest, smallest: pictures, or boxes, in the largest and the smallest class.
+        objects: boxes, where there are boxes.
     """
 
     samples: int
@@ -32,6 +33,7 @@ class Survey:
     gray: bool
     largest: int
     smallest: int
+    objects: int = 0
 
 
 def survey(dataset: Dataset) -> Survey:
@@ -44,7 +46,8 @@ def survey(dataset: Dataset) -> Survey:
         np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples))).astype(int)
     )
     pictures = [p for i in positions if (p := _picture(samples[int(i)])) is not None]
-    counts = np.bincount(_labels(samples), minlength=len(dataset.classes))
+    labels = classes_of(samples)
+    counts = np.bincount(labels[labels >= 0], minlength=max(1, len(dataset.classes)))
     return Survey(
         samples=len(samples),
         classes=len(dataset.classes),
@@ -53,6 +56,7 @@ def survey(dataset: Dataset) -> Survey:
         gray=all((p[..., :1] == p).all() for p in pictures),
         largest=int(counts.max()),
         smallest=int(counts.min()),
+        objects=len(labels),
     )
 
 
@@ -63,7 +67,23 @@ def _picture(sample: Sample) -> np.ndarray | None:
         return None
 
 
-def _labels(samples: Sequence[Sample]) -> np.ndarray:
+def classes_of(samples: Sequence[Sample]) -> np.ndarray:
+    """The class of every box, where there are boxes, else of every picture; −1 where it has none.
+
+    Of pictures with points it is the index of every point that is marked.
+    """
     if isinstance(samples, ArraySamples):
         return samples.labels
-    return np.array([sample.label for sample in samples], dtype=int)
+    if samples and all(s.points is not None for s in samples):
+        return np.concatenate([np.flatnonzero(_marked(s)) for s in samples])
+    found = [np.atleast_1d(-1 if s.label is None else s.label) for s in samples if s.labels is None]
+    found += [s.labels for s in samples if s.labels is not None]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _marked(sample: Sample) -> np.ndarray:
+    """(K,) bool, which of the points are marked."""
+    assert sample.points is not None
+    if sample.points.shape[1] == 3:
+        return sample.points[:, 2] > 0
+    return np.ones(len(sample.points), bool)

@@ -9,11 +9,13 @@ Tensors are named as in torchvision's files, those of the CIFAR networks as in a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from boda.models import register
-from boda.models.layers import at_least, initialize
+from boda.models.layers import at_least, initialize, rounded
 
 PAPER = "He, Zhang, Ren, Sun 2015, arXiv 1512.03385"
 
@@ -178,11 +180,19 @@ class CifarResNet(nn.Module):
         self.fc = nn.Linear(widths[2], classes)
         initialize(self)
 
+    def stem(self, x: Tensor) -> Tensor:
+        """The first convolution, with batch norm and ReLU."""
+        return F.relu(self.bn1(self.conv1(x)), inplace=True)
+
+    def trunk(self) -> Sequence[Callable[[Tensor], Tensor]]:
+        """The steps before the head."""
+        return self.stem, self.pool, self.layer1, self.layer2, self.layer3
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) → (N, classes) logits."""
         at_least(x, self.smallest, "this residual network")
-        x = self.pool(F.relu(self.bn1(self.conv1(x)), inplace=True))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        for step in self.trunk():
+            x = step(x)
         return self.fc(x.mean((2, 3)))
 
 
@@ -194,6 +204,7 @@ class ResNet(nn.Module):
         depths: blocks of each stage.
         classes, channels: of the output and of the pictures.
         across: the shortcut where the sizes differ.
+        width: multiplies the channels; 1 in the paper.
     """
 
     smallest = 17  # with less, a stride of 2 gets a single pixel
@@ -205,24 +216,34 @@ class ResNet(nn.Module):
         classes: int = 1000,
         channels: int = 3,
         across: Across = Projection,
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         e = block.expansion
-        self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        a, b, c, d = (rounded(width * stage) for stage in (64, 128, 256, 512))
+        self.conv1 = nn.Conv2d(channels, a, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(a)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _stage(block, across, depths[0], 64, 64, stride=1)
-        self.layer2 = _stage(block, across, depths[1], 64 * e, 128, stride=2)
-        self.layer3 = _stage(block, across, depths[2], 128 * e, 256, stride=2)
-        self.layer4 = _stage(block, across, depths[3], 256 * e, 512, stride=2)
-        self.fc = nn.Linear(512 * e, classes)
+        self.layer1 = _stage(block, across, depths[0], a, a, stride=1)
+        self.layer2 = _stage(block, across, depths[1], a * e, b, stride=2)
+        self.layer3 = _stage(block, across, depths[2], b * e, c, stride=2)
+        self.layer4 = _stage(block, across, depths[3], c * e, d, stride=2)
+        self.fc = nn.Linear(d * e, classes)
         initialize(self)
+
+    def stem(self, x: Tensor) -> Tensor:
+        """The first convolution, with batch norm and ReLU."""
+        return F.relu(self.bn1(self.conv1(x)), inplace=True)
+
+    def trunk(self) -> Sequence[Callable[[Tensor], Tensor]]:
+        """The steps before the head: strides 2, 4, 4, 8, 16 and 32."""
+        return self.stem, self.maxpool, self.layer1, self.layer2, self.layer3, self.layer4
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) → (N, classes) logits."""
         at_least(x, self.smallest, "this residual network")
-        x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for step in self.trunk():
+            x = step(x)
         return self.fc(x.mean((2, 3)))
 
 
@@ -271,30 +292,30 @@ def resnet110(classes: int, channels: int) -> CifarResNet:
 
 
 @register("resnet18", size=224, smallest=17, classes=1000, paper=PAPER)
-def resnet18(classes: int, channels: int) -> ResNet:
+def resnet18(classes: int, channels: int, width: float = 1.0) -> ResNet:
     """ResNet-18 for ImageNet; 11,689,512 parameters with a thousand classes."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), classes, channels)
+    return ResNet(BasicBlock, (2, 2, 2, 2), classes, channels, width=width)
 
 
 @register("resnet34", size=224, smallest=17, classes=1000, paper=PAPER)
-def resnet34(classes: int, channels: int) -> ResNet:
+def resnet34(classes: int, channels: int, width: float = 1.0) -> ResNet:
     """ResNet-34 for ImageNet; 21,797,672 parameters with a thousand classes."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), classes, channels)
+    return ResNet(BasicBlock, (3, 4, 6, 3), classes, channels, width=width)
 
 
 @register("resnet50", size=224, smallest=17, classes=1000, paper=PAPER)
-def resnet50(classes: int, channels: int) -> ResNet:
+def resnet50(classes: int, channels: int, width: float = 1.0) -> ResNet:
     """ResNet-50 for ImageNet; 25,557,032 parameters with a thousand classes."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), classes, channels)
+    return ResNet(Bottleneck, (3, 4, 6, 3), classes, channels, width=width)
 
 
 @register("resnet101", size=224, smallest=17, classes=1000, paper=PAPER)
-def resnet101(classes: int, channels: int) -> ResNet:
+def resnet101(classes: int, channels: int, width: float = 1.0) -> ResNet:
     """ResNet-101 for ImageNet; 44,549,160 parameters with a thousand classes."""
-    return ResNet(Bottleneck, (3, 4, 23, 3), classes, channels)
+    return ResNet(Bottleneck, (3, 4, 23, 3), classes, channels, width=width)
 
 
 @register("resnet152", size=224, smallest=17, classes=1000, paper=PAPER)
-def resnet152(classes: int, channels: int) -> ResNet:
+def resnet152(classes: int, channels: int, width: float = 1.0) -> ResNet:
     """ResNet-152 for ImageNet; 60,192,808 parameters with a thousand classes."""
-    return ResNet(Bottleneck, (3, 8, 36, 3), classes, channels)
+    return ResNet(Bottleneck, (3, 8, 36, 3), classes, channels, width=width)

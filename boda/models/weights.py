@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from boda.data.prepare import Preparation
 from boda.errors import DataError
 from boda.models.layouts import BODA, Layout, assumed, known, marked
-from boda.models.parts import head
+from boda.models.parts import backbone, head
 from boda.models.published import Published, recognize
 
 MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
@@ -44,6 +44,7 @@ class Weights:
         channels: of the pictures; None where a network without convolutions does not tell.
         new: the tensors that kept their new weights, since the number of classes is another.
         left_out: the tensors that the network has no place for.
+        of_backbone: whether they are a classifier's that is to be the beginning of a network.
     """
 
     file: Path
@@ -55,10 +56,13 @@ class Weights:
     channels: int | None
     new: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    of_backbone: bool = False
 
     def tell_changes(self) -> str:
         """What was not taken over, for the person; nothing where all was."""
         told = []
+        if self.of_backbone:
+            return "they fill the backbone; all behind it starts anew"
         if self.new:
             told.append(f"another number of classes: {', '.join(self.new)} start anew")
         if self.left_out:
@@ -195,6 +199,8 @@ def read(path: str | Path, net: nn.Module, model: str | None = None) -> Weights:
     elif layout is BODA and len(tensors[rows]) == 1000 and channels == 3:
         layout = assumed(model)
     classes = None if tensors[rows].shape == own[rows].shape else len(tensors[rows])
+    if said is not None and len(said["classes"]):
+        classes = len(said["classes"])
     return Weights(file, tensors, layout, said, row, classes, channels)
 
 
@@ -207,14 +213,17 @@ def fill(net: nn.Module, found: Weights) -> None:
     Raises:
         DataError: tensors are missing, left over or of another shape.
     """
+    if found.of_backbone:
+        _fill_backbone(net, found)
+        return
     own, tensors = net.state_dict(), dict(found.tensors)
-    last, rows = head(net)[0] + ".", _rows(net)
+    last, rows = _head(net), _rows(net)
     counts = len(own[rows]), len(tensors.get(rows, ()))
 
     def of_classes(name: str) -> bool:
         """Whether a tensor has a row a class, in the file and in the network."""
         ours, theirs = own[name].shape, tensors[name].shape
-        return name.startswith(last) or (
+        return re.match(last, name) is not None or (
             re.search(AUXILIARY, name) is not None
             and (ours[0], theirs[0]) == counts
             and ours[1:] == theirs[1:]
@@ -231,6 +240,20 @@ def fill(net: nn.Module, found: Weights) -> None:
     if missing or tensors.keys() - own.keys() or len(other) > len(found.new):
         raise _unlike(found.file, own, tensors)
     net.load_state_dict(tensors, strict=False)
+
+
+def _fill_backbone(net: nn.Module, found: Weights) -> None:
+    """Fill what stands before a network's own head with a classifier's weights."""
+    within = backbone(net)
+    assert within is not None
+    own = within.state_dict()
+    wrong = [k for k in own if k in found.tensors and own[k].shape != found.tensors[k].shape]
+    missing = [
+        k for k in own.keys() - found.tensors.keys() if not k.endswith("num_batches_tracked")
+    ]
+    if wrong or missing:
+        raise _unlike(found.file, own, found.tensors)
+    within.load_state_dict({k: v for k, v in found.tensors.items() if k in own}, strict=False)
 
 
 def load(net: nn.Module, path: str | Path, model: str | None = None) -> Weights:
@@ -256,8 +279,12 @@ def prepared(preparation: Preparation, layout: Layout) -> Preparation:
 
 def _rows(net: nn.Module) -> str:
     """The name of the tensor with a row a class."""
-    last = head(net)[0] + "."
-    return next(name for name in net.state_dict() if name.startswith(last))
+    return next(name for name in net.state_dict() if re.match(_head(net), name))
+
+
+def _head(net: nn.Module) -> str:
+    """A pattern of the names of what has a row a class; behind a backbone that is what has another shape."""
+    return r"(?!backbone\.)" if backbone(net) is not None else re.escape(head(net)[0] + ".")
 
 
 def _seen(file: Path, said: dict[str, Any]) -> dict[str, Any]:

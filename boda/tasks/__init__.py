@@ -16,8 +16,8 @@ __all__ = ["Default", "Method", "Start", "Task", "method", "names", "task"]
 
 @cache
 def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
 
 
 def names() -> list[str]:

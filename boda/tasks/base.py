@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from boda.data.dataset import Batch
+from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation, Rule
 from boda.data.survey import Survey
-from boda.models import parts
+from boda.errors import UsageError
+from boda.models import Entry, parts
 from boda.registry import Registry
 
 Start = Literal["scratch", "head", "whole"]
@@ -28,30 +29,27 @@ class Default:
     reason: str
 
 
-class Metrics(Protocol):
-    """Collects what a network put out and the truth; tells figures."""
-
-    def update(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        """Take in one batch."""
-
-    def compute(self) -> dict[str, float]:
-        """The figures over everything taken in, flat; the task's headline among them."""
-
-
 class Task(ABC):
     """Fixes the data a task needs, its metrics and what a person gets who names nothing.
 
     Attributes:
         name: the word in the shell.
-        headline: the metric that counts, larger is better.
+        headline: the metric that counts.
+        smaller: whether a smaller headline is better.
         description: one sentence.
         rule: how pictures are brought to the working size.
+        method: how a network that is registered for another task is fitted for this one; such
+            networks are refused where it is empty.
+        borrows: the task whose networks it takes.
     """
 
     name: ClassVar[str]
     headline: ClassVar[str]
+    smaller: ClassVar[bool] = False
     description: ClassVar[str]
     rule: ClassVar[Rule]
+    method: ClassVar[str] = ""
+    borrows: ClassVar[str] = ""
 
     @abstractmethod
     def defaults(
@@ -65,13 +63,51 @@ class Task(ABC):
             start: "scratch" with random weights; with weights from before the "whole" or its "head" learns.
         """
 
+    def method_of(self, entry: Entry) -> str:
+        """The name of the method that fits a registered network for this task.
+
+        Raises:
+            UsageError: it is a network for another task.
+        """
+        if entry.task == self.name:
+            return entry.method
+        if entry.task == self.borrows:
+            return self.method
+        raise UsageError(f"{entry.name} is a network for {entry.task}, not for {self.name}.")
+
     @abstractmethod
-    def metrics(self, classes: Sequence[str]) -> Metrics:
-        """An empty collector."""
+    def metrics(self, classes: Sequence[str]) -> Any:
+        """An empty collector; its ``compute()`` tells the figures, flat, the headline among them."""
+
+    @abstractmethod
+    def update(self, metrics: Any, outputs: np.ndarray, pictures: Pictures, index: Tensor) -> None:
+        """Let the collector take in what a method put out for the pictures at ``index``."""
 
     @abstractmethod
     def details(self, metrics: Any) -> dict[str, Any]:
         """What ``evaluate`` tells beside the flat figures: per class, confusion and so on."""
+
+    def baseline(
+        self, method: Method, classes: Sequence[str], pictures: Pictures
+    ) -> dict[str, float]:
+        """Figures of what anyone reaches without a network, told beside the method's own."""
+        return {}
+
+    @abstractmethod
+    def mistakes(
+        self, classes: Sequence[str], outputs: np.ndarray, pictures: Pictures, most: int
+    ) -> list[dict[str, Any]]:
+        """At most ``most`` of the worst mistakes, the worst first.
+
+        Args:
+            classes: the names.
+            outputs: of all pictures, in their order.
+            pictures: with what is true of them.
+            most: of them.
+
+        Returns:
+            ``{"image", "source", "truth", "predicted", "score"}`` each.
+        """
 
 
 class Method(nn.Module, ABC):
@@ -80,9 +116,12 @@ class Method(nn.Module, ABC):
     Attributes:
         Config: a dataclass of at most a dozen fields with help texts (``field(metadata={"help": …})``).
         task: the name of its task.
+        head: name of the network's last layer, whose input can be kept; empty where more is behind it.
         frozen: how many blocks of the network, from the input on, keep their weights.
         thawing: whether frozen blocks are to learn later: each needs groups of its own in an optimizer.
         from_features: whether batches hold what the frozen blocks give, in the place of pictures.
+        size: (H, W) of the working pictures.
+        located: whether what it learns has places, which move with augmented pictures.
     """
 
     Config: ClassVar[type]
@@ -92,11 +131,13 @@ class Method(nn.Module, ABC):
     frozen = 0
     thawing = False
     from_features = False
+    located = False
 
     def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
         super().__init__()
         self.net, self.config, self.channels = net, config, preparation.channels
-        self.head = parts.head(net)[0]
+        self.size = preparation.height, preparation.width
+        self.head = "" if parts.backbone(net) is not None else parts.head(net)[0]
         self.set_normalization(preparation)
 
     def set_normalization(self, preparation: Preparation) -> None:
@@ -106,6 +147,27 @@ class Method(nn.Module, ABC):
         self.register_buffer("scale", (1 / (255 * std)).view(shape), persistent=False)
         self.register_buffer("shift", (-mean / std).view(shape), persistent=False)
 
+    @classmethod
+    def values(cls, classes: int) -> int:
+        """How many "classes" the network is built with, where the data has so many."""
+        return classes
+
+    @classmethod
+    def learned(
+        cls, train: Pictures, options: dict[str, Any], classes: Sequence[str]
+    ) -> dict[str, Default]:
+        """What in the configuration follows from the training pictures, such as anchor shapes.
+
+        Args:
+            train: the prepared pictures.
+            options: of the network.
+            classes: the names.
+        """
+        return {}
+
+    def begin(self, train: Pictures) -> None:
+        """Before a fit, or the rest of one: what the pictures must know of this configuration."""
+
     @abstractmethod
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
         """The scalar losses of a batch by name; the engine minimizes their sum.
@@ -114,6 +176,17 @@ class Method(nn.Module, ABC):
             batch: see ``Batch``.
             turn: which optimizer's turn it is, where there are two.
         """
+
+    def before(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(N, C, H, W) uint8 → the numbers that ``finish`` decides by; empty where it decides nothing.
+
+        Rounding may turn a decision, never the numbers before it: an export is verified on both.
+        """
+        return ()
+
+    def finish(self, *values: Tensor) -> Tensor:
+        """What ``before`` gave → the output."""
+        raise NotImplementedError
 
     @abstractmethod
     def output(self, images: Tensor) -> Tensor:
@@ -142,9 +215,8 @@ class Method(nn.Module, ABC):
         super().train(mode)
         if mode and self.frozen:
             row = parts.blocks(self.net)
-            if self.frozen == len(
-                row
-            ):  # then no dropout before the head either: its input is fixed
+            # Then no dropout before the head either: its input is fixed.
+            if self.head and self.frozen == len(row):
                 self.net.eval()
                 self.net.get_submodule(self.head).train()
             for block in row[: self.frozen]:

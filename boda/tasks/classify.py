@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from boda import models
-from boda.data.dataset import Batch
+from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
-from boda.errors import UsageError, unknown
+from boda.errors import UsageError
 from boda.metrics.classification import Classification
 from boda.tasks.base import Default, Method, Start, Task, methods, tasks
+from boda.tasks.optimizing import Optimizing, optimizer
 
-OPTIMIZERS = ("sgd", "adamw")
 SMALL = 40  # pixels; larger pictures want a network that strides
 DEEP = 1_000_000  # parameters
 AUXILIARY = (
@@ -28,28 +29,20 @@ AUXILIARY = (
 
 
 @dataclass
-class Config:
+class Config(Optimizing):
     """Settings of ``classifier``."""
 
-    optimizer: str = field(
-        default="sgd", metadata={"help": "sgd (Nesterov, momentum 0.9) or adamw"}
-    )
+    optimizer: str = field(default="sgd", metadata={"help": "sgd (Nesterov, 0.9) or adamw"})
     weight_decay: float = field(default=5e-4, metadata={"help": "not on norms and biases"})
-    layer_decay: float = field(
-        default=1.0, metadata={"help": "of the rate, from each block to the one before; 1 = none"}
-    )
     label_smoothing: float = field(default=0.0, metadata={"help": "0 to 1, Szegedy 2015"})
     class_weights: tuple[float, ...] = field(
         default=(), metadata={"help": "of the loss, one a class; --balance sets them"}
     )
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        if not self.weight_decay >= 0 or any(not weight >= 0 for weight in self.class_weights):
-            raise UsageError("weight_decay and class_weights must not be less than 0.")
-        if not 0 < self.layer_decay <= 1:
-            raise UsageError(f"layer_decay is {self.layer_decay}; it is above 0 and at most 1.")
+        super().__post_init__()
+        if any(not weight >= 0 for weight in self.class_weights):
+            raise UsageError("class_weights must not be less than 0.")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing is {self.label_smoothing}; it is from 0 to below 1.")
 
@@ -105,9 +98,7 @@ class Classifier(Method):
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
         """SGD or AdamW; what is one-dimensional (norms, biases) is not decayed."""
         groups = self.groups(self.config.weight_decay, self.config.layer_decay)
-        if self.config.optimizer == "adamw":
-            return [torch.optim.AdamW(groups, rate, fused=True)]
-        return [torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)]
+        return [optimizer(groups, self.config.optimizer, rate)]
 
 
 class Classify(Task):
@@ -147,6 +138,12 @@ class Classify(Task):
         """Accuracy and what stands beside it."""
         return Classification(list(classes))
 
+    def update(
+        self, metrics: Classification, outputs: np.ndarray, pictures: Pictures, index: Tensor
+    ) -> None:
+        """Probabilities and labels."""
+        metrics.update(outputs, pictures.labels[index].numpy())
+
     def details(self, metrics: Classification) -> dict[str, Any]:
         """Per class, the confusion matrix, and the bins of the calibration."""
         return {
@@ -154,6 +151,25 @@ class Classify(Task):
             "confusion": metrics.confusion().tolist(),
             "calibration": metrics.calibration(),
         }
+
+    def mistakes(
+        self, classes: Sequence[str], outputs: np.ndarray, pictures: Pictures, most: int
+    ) -> list[dict[str, Any]]:
+        """The pictures that were wrong, the surest first."""
+        labels = pictures.labels.numpy()
+        best = outputs.argmax(1)
+        wrong = np.flatnonzero(best != labels)
+        worst = wrong[np.argsort(-outputs[wrong, best[wrong]], kind="stable")][:most]
+        return [
+            {
+                "image": np.broadcast_to(image := pictures.prepared(int(i)), (*image.shape[:2], 3)),
+                "source": pictures.samples[int(i)].source,
+                "truth": classes[labels[i]],
+                "predicted": classes[best[i]],
+                "score": float(outputs[i, best[i]]),
+            }
+            for i in worst
+        ]
 
 
 tasks.add("classify", Classify())

@@ -1,0 +1,70 @@
+"""What every detector of this folder does with the boxes its network tells: the best of them stay."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from boda.data.prepare import Preparation
+from boda.ops.together import best, keep
+from boda.tasks.base import Method
+from boda.tasks.optimizing import optimizer
+
+CANDIDATES = 300  # boxes a picture that go into non-max suppression
+MOST = 100  # that come out of it, as COCO counts them
+LEAST = 0.001  # score of a box that is worth telling at all
+
+
+class Detector(Method):
+    """A method of ``detect``: boxes with scores for every class, then non-max suppression.
+
+    Its ``Config`` has ``iou``: boxes of one class that overlap a better one by more are dropped.
+    """
+
+    task = "detect"
+
+    def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
+        super().__init__(net, preparation, config)
+        self.overlap: float = config.iou
+
+    @abstractmethod
+    def candidates(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) uint8 → boxes (N, A, 4) xyxy in their pixels, and scores (N, A, classes) 0..1."""
+
+    def before(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The candidates, clipped to the picture, in float32."""
+        boxes, scores = self.candidates(images)
+        height, width = self.size  # images may be features of pictures
+        edges = torch.tensor([width, height] * 2, dtype=torch.float32).to(images.device)
+        return torch.minimum(boxes.float().clamp(min=0), edges), scores.float()
+
+    def finish(self, *values: Tensor) -> Tensor:
+        """Boxes (N, A, 4) and scores (N, A, classes) → (N, 100, 6): x1, y1, x2, y2, score, class.
+
+        The surest first; rows of score 0 are no boxes.
+        """
+        boxes, scores = values
+        classes = scores.shape[2]
+        count = min(CANDIDATES, boxes.shape[1] * classes)
+        place = best(scores.flatten(1), count)
+        cell, label = place // classes, place % classes
+        chosen = boxes.gather(1, cell[..., None].expand(-1, -1, 4))
+        score = scores.flatten(1).gather(1, place)
+        score = torch.where(score >= LEAST, score, 0.0)
+        score = torch.where(keep(chosen, score, label, classes, self.overlap), score, 0.0)
+        rows = torch.cat([chosen, score[..., None], label[..., None].to(chosen.dtype)], 2)
+        rows = rows * (score > 0)[..., None]
+        place = best(score, min(MOST, count))
+        return rows.gather(1, place[..., None].expand(-1, -1, 6))
+
+    def output(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 → (N, 100, 6): x1, y1, x2, y2 in their pixels, score, class."""
+        return self.finish(*self.before(images))
+
+    def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
+        """SGD or AdamW; what is one-dimensional (norms, biases) is not decayed."""
+        groups = self.groups(self.config.weight_decay, self.config.layer_decay)
+        return [optimizer(groups, self.config.optimizer, rate)]

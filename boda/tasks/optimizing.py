@@ -1,0 +1,44 @@
+"""What the methods with one network have in common: its optimizer, and the settings of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from boda.errors import UsageError, unknown
+
+OPTIMIZERS = ("sgd", "adamw")
+
+
+@dataclass
+class Optimizing:
+    """Settings that a method's ``Config`` inherits."""
+
+    optimizer: str = field(default="adamw", metadata={"help": "sgd (Nesterov, 0.9) or adamw"})
+    weight_decay: float = field(default=0.05, metadata={"help": "not on norms and biases"})
+    layer_decay: float = field(
+        default=1.0, metadata={"help": "of the rate, from each block to the one before; 1 = none"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if not self.weight_decay >= 0:
+            raise UsageError("weight_decay must not be less than 0.")
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay is {self.layer_decay}; it is above 0 and at most 1.")
+
+
+def optimizer(groups: list[dict[str, Any]], name: str, rate: float) -> torch.optim.Optimizer:
+    """SGD with Nesterov's momentum of 0.9, or AdamW.
+
+    Args:
+        groups: what learns; see ``Method.groups``.
+        name: one of ``OPTIMIZERS``.
+        rate: the peak learning rate.
+    """
+    if name == "adamw":
+        return torch.optim.AdamW(groups, rate, fused=True)
+    return torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)
