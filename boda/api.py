@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from boda.data.check import CheckReport
     from boda.predicting import Picture, Predictor
     from boda.runs import Run
+    from boda.trained import Trained
     from boda.types import Prediction
 
 ONNX = ".onnx"
@@ -109,7 +110,15 @@ def load(path: str | Path) -> Run:
 
 
 def predictor(
-    name: str | Path, weights: str | Path | None = None, progress: Progress | None = None
+    name: str | Path,
+    weights: str | Path | None = None,
+    progress: Progress | None = None,
+    *,
+    conf: float | None = None,
+    iou: float | None = None,
+    tile: int | None = None,
+    tta: bool = False,
+    slide: dict[str, Any] | None = None,
 ) -> Predictor:
     """What predicts: an exported ``.onnx`` file (without torch), a run, or a model with ``weights``.
 
@@ -117,17 +126,48 @@ def predictor(
         name: a file, a run folder, or the name of a model.
         weights: for a model: a file, a run, an address, or "imagenet" for its official file.
         progress: told what is fetched, and what was assumed of the weights.
+        conf: of boxes: the score from which they are told, 0..1; 0.25 if left away.
+        iou: of boxes: those that overlap a better one of their class by more are dropped.
+        tile: of boxes: larger pictures are looked at in tiles of so many pixels too.
+        tta: look at the mirrored picture too (test-time augmentation), in twice the time.
+        slide: of a classifier: find its classes in windows that slide over the picture; the fields
+            of ``boda.sliding.Windows``, all with defaults.
+
+    Raises:
+        UsageError: a number is out of range, or the task or the file knows no such thing.
     """
     path = Path(name)
     if path.suffix.lower() == ONNX:
         from boda import runtime
 
-        return runtime.load(path)
-    if weights is None:
-        return _run(name).trained().predictor()
-    from boda.trained import Trained
+        if slide is not None:
+            raise UsageError("--slide needs the run itself: an exported file takes whole pictures.")
 
-    return Trained.of_model(str(name), weights, progress).predictor()
+        if iou is not None:
+            raise UsageError(
+                "--iou: the non-max suppression of an exported file is inside it, as it was set when "
+                "it was exported. Predict with the run to change it, or leave --iou away."
+            )
+        found: Predictor = runtime.load(path)
+    else:
+        from boda.trained import Trained
+
+        trained = (
+            _run(name).trained()
+            if weights is None
+            else Trained.of_model(str(name), weights, progress)
+        )
+        if slide is not None:
+            from boda.sliding import Sliding, Windows
+
+            windows = Windows(**(slide if iou is None else {**slide, "overlap": iou}))
+            found = Sliding(trained, windows)
+        else:
+            if iou is not None:
+                _suppress_from(trained, iou)
+            found = trained.predictor()
+    found.adjust(conf, tile, tta)
+    return found
 
 
 def predict(
@@ -135,16 +175,22 @@ def predict(
     pictures: Iterable[Picture],
     weights: str | Path | None = None,
     batch: int = 32,
+    *,
+    conf: float | None = None,
+    iou: float | None = None,
+    tile: int | None = None,
+    tta: bool = False,
 ) -> list[Prediction]:
-    """Predictions for pictures: paths, folders or arrays.
+    """Predictions for pictures: paths, folders or arrays; ``predictor`` tells about the rest.
 
     Raises:
         DataError: a picture cannot be read; use ``predictor`` to go on without it.
+        UsageError: see ``predictor``.
     """
     from boda.errors import DataError
     from boda.predicting import find_pictures
 
-    found = predictor(name, weights)
+    found = predictor(name, weights, conf=conf, iou=iou, tile=tile, tta=tta)
     expanded: list[Picture] = []
     for picture in pictures:
         expanded += find_pictures([picture]) if isinstance(picture, str | Path) else [picture]
@@ -206,6 +252,35 @@ def compare(names: Sequence[str | Path]) -> dict[str, Any]:
     return measuring.compare([_run(name) for name in names])
 
 
+def synth(
+    out: str | Path,
+    count: int = 200,
+    size: int = 128,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Draw pictures with exact labels of every kind into a new folder; README.txt there tells more.
+
+    Args:
+        out: a folder that is not there, or empty; it appears whole or not at all.
+        count: pictures of each kind, 3 to 100,000.
+        size: pixels of their sides, 32 to 4096.
+        seed: another seed, other pictures.
+        progress: where to tell how far it is.
+
+    Returns:
+        ``{"out", "count", "size", "seed", "splits", "classes", "points", "boxes", "empty"}``.
+
+    Raises:
+        UsageError: a number is out of range, or the folder cannot be written.
+    """
+    from boda.data.synthetic_folder import write
+
+    progress = progress or Progress(quiet=True)
+    with progress.working("drawing the pictures"):
+        return {"out": str(out), **write(out, count, size, seed, progress.advance)}
+
+
 def tasks() -> list[dict[str, Any]]:
     """The registered tasks: name, headline metric, description."""
     from boda import tasks as registry
@@ -241,6 +316,17 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _suppress_from(trained: Trained, iou: float) -> None:
+    """Let a detector drop boxes that overlap better ones by more than ``iou``."""
+    from boda.tasks.detect.detector import Detector
+
+    if not isinstance(trained.method, Detector):
+        raise UsageError(f"--iou is for detect, not for {trained.task}: leave it away.")
+    if not 0 < iou <= 1:
+        raise UsageError(f"--iou is {iou:g}; it is above 0 and at most 1.")
+    trained.method.overlap = iou
 
 
 def _run(name: str | Path) -> Run:

@@ -13,6 +13,7 @@ import pytest
 
 from boda.files import atomic_json, atomic_write
 from boda.metrics.classification import Classification
+from boda.metrics.detection import Detection, Found, Truth
 from boda.report import write_report
 from boda.report.charts import nice_ticks
 from boda.report.parts import minutes, percent, wilson
@@ -292,3 +293,149 @@ def test_words_for_numbers():
 def test_no_torch_and_no_matplotlib():
     code = "import sys, boda.report; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---------------------------------------------------------------- boxes
+
+
+def detector(names, n=60, seed=0):
+    """What ``boda evaluate`` tells of a detector that finds most, misses some and invents others."""
+    from boda.tasks.detect.task import Detect
+
+    rng = np.random.default_rng(seed)
+    metric = Detection(names)
+    for _ in range(n):
+        corner = rng.uniform(0, 200, (3, 2))
+        boxes, labels = np.c_[corner, corner + 60], rng.integers(0, len(names), 3)
+        found = rng.random(3) < 0.7
+        said = np.where(rng.random(3) < 0.2, rng.integers(0, len(names), 3), labels)[found]
+        invented = np.array([[300.0, 300, 340, 340]])
+        metric.update(
+            Found(np.r_[boxes[found], invented], rng.random(found.sum() + 1), np.r_[said, 0]),
+            Truth(boxes, labels),
+        )
+    return {"split": "val", "samples": n, "metrics": metric.compute(), **Detect().details(metric)}
+
+
+def boxes_record(names):
+    return {**record(names), "task": "detect", "headline": "map", "model": "yolo"}
+
+
+def section(text, name):
+    return text.split(f'<section id="{name}">')[1].split("</section>")[0]
+
+
+def test_a_detectors_page(tmp_path):
+    found = detector(NAMES)
+    text, page = written(tmp_path, boxes_record(NAMES), [], found, [])
+    said = " ".join(page.text)
+    assert "Calibration" not in said and all(f"<h2>{w}</h2>" in text for w in ("Classes", "Curves"))
+    for word in ("mAP, IoU 0.50 to 0.95", "mAP at IoU 0.75", "recall with 10 boxes", "boxes"):
+        assert word in said
+    rows = re.findall(r"<tr><th scope=\"row\" data-v.*?</tr>", section(text, "classes"))
+    first = found["per_class"][NAMES[0]]
+    assert len(rows) == 2 * len(NAMES)  # COCO's, then VOC's
+    keys = [float(v) for v in re.findall(r'<td data-v="([^"]*)"', rows[0])]
+    expected = [first[k] for k in ("ap", "ap50", "ap75", "ar", "support")]
+    assert keys == pytest.approx(expected, rel=1e-5)
+    voc = [found["voc"][rule][NAMES[1]] for rule in ("11-point", "all-point")]
+    keys = [float(v) for v in re.findall(r'<td data-v="([^"]*)"', rows[len(NAMES) + 1])]
+    assert keys == pytest.approx(voc, rel=1e-5)
+    means = [np.mean(list(found["voc"][rule].values())) for rule in found["voc"]]
+    foot = re.findall(r'<td data-v="([^"]*)"', text.split("<tfoot>")[1].split("</tfoot>")[0])
+    assert [float(v) for v in foot] == pytest.approx(means, rel=1e-5)
+    assert page.tags.count("script") == 1 and "onerror" not in {a[1] for a in page.attributes}
+
+
+def test_missed_and_invented_have_words_of_their_own(tmp_path):
+    names = ["cat", "dog"]
+    matrix = [[5, 1, 7], [0, 3, 2], [4, 0, 0]]
+    found = {**detector(names), "confusion": matrix}
+    text, _ = written(tmp_path, boxes_record(names), [], found, [])
+    part = section(text, "confusion")
+    told = (
+        "<b>cat</b> missed 7 times; <b>cat</b> where there is none 4 times; <b>dog</b> missed twice"
+    )
+    assert told in part and part.count("background") > 2
+    cells = re.findall(r"<td class=\"([^\"]*)\"[^>]*>(\d*)</td>", part)
+    assert [n for _, n in cells] == ["5", "1", "7", "", "3", "2", "4", "", ""]
+    assert "hit" not in cells[-1][0]  # nothing where nothing is: nobody can count that
+    found["confusion"] = [[5, 0, 0], [0, 3, 0], [0, 0, 0]]
+    text, _ = written(tmp_path, boxes_record(names), [], found, [])
+    assert "Nothing was missed, invented or taken for another." in section(text, "confusion")
+
+
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_curves_of_few_and_of_many_classes(tmp_path, count):
+    names = [f"class {i}" for i in range(count)]
+    found = detector(names, 200)
+    text, _ = written(tmp_path, boxes_record(names), [], found, [])
+    part = section(text, "curves")
+    lines = re.findall(r'<polyline class="(\w+)" points="([^"]*)"/>', part)
+    points = [[tuple(map(float, p.split(","))) for p in line.split()] for _, line in lines]
+    for line in points:  # all within the axes
+        assert all(46 <= x <= 296 and 12 <= y <= 262 for x, y in line)
+    if count <= 8:
+        assert [kind for kind, _ in lines] == [f"c{i}" for i in range(count)]
+        curve = found["curves"][names[0]]
+        assert points[0][3] == pytest.approx(
+            (46 + 250 * curve["recall"][3], 262 - 250 * curve["precision"][3]), abs=0.06
+        )
+        # The dot: what boda predict would tell, counted anew from the confusion's own sums.
+        told = [i for i, score in enumerate(curve["scores"]) if score >= 0.25][-1]
+        x, y = map(float, re.search(r'<circle class="c0" cx="(.*?)" cy="(.*?)"', part).groups())
+        assert x == pytest.approx(46 + 250 * curve["recall"][told], abs=0.06)
+        assert y == pytest.approx(262 - 250 * curve["precision"][told], abs=0.06)
+    else:
+        assert [kind for kind, _ in lines] == ["faint"] * 9 + ["c0"] and "<circle" not in part
+        for i, (_, y) in enumerate(points[-1]):  # the mean of the best precisions from a recall on
+            best = [
+                max(
+                    (p for r, p in zip(c["recall"], c["precision"], strict=True) if r >= i / 100),
+                    default=0,
+                )
+                for c in found["curves"].values()
+            ]
+            assert y == pytest.approx(262 - 250 * np.mean(best), abs=0.06)
+
+
+def test_a_detectors_gallery_keeps_its_order_and_its_words(tmp_path):
+    wrong = [
+        {"image": np.zeros((300, 400, 3), np.uint8), "source": f"{i}.png", "truth": f"{i} there",
+         "predicted": f"{i} missed, 1 not there", "score": i / 5}
+        for i in (1, 4, 2)
+    ]  # fmt: skip
+    text, page = written(tmp_path, boxes_record(["a"]), [], detector(["a"]), wrong)
+    part = section(text, "mistakes")
+    assert re.findall(r"<b>(\d) missed, 1 not there</b><br>(\d) there", part) == [
+        ("1", "1"), ("4", "4"), ("2", "2"),
+    ]  # fmt: skip
+    assert "Dashed white" in part and "is <b" not in part
+    assert ("img", "width", "288") in page.attributes
+
+
+def test_a_smaller_error_is_a_better_one(tmp_path):
+    history = [
+        {"epoch": e, "train_loss": 1.0, "val_nme": v} for e, v in ((1, 0.3), (2, 0.1), (3, 0.2))
+    ]
+    about = {"task": "landmarks", "headline": "nme", "model": "x"}
+    text, page = written(tmp_path, about, history, None, [])
+    said = "".join(page.text)
+    assert "Epoch 2 was the best" in said and "0.100 normalized mean error" in said
+    assert '<p class="big">0.100</p>' in text
+
+
+def test_other_tasks_columns(tmp_path):
+    table = {"left eye": {"nme": 0.0312, "support": 9}, "nose": {"nme": None, "support": 0}}
+    found = {"metrics": {"nme": 0.03}, "per_class": table}
+    text, _ = written(tmp_path, {"task": "landmarks", "headline": "nme"}, [], found, [])
+    part = section(text, "classes")
+    assert (
+        "mean error" in part and "0.031" in part and "precision" not in part and "bar" not in part
+    )
+
+
+def test_the_classes_in_boxes(tmp_path):
+    about = {"task": "detect", "classes": ["a"], "data": {"class_counts": {"a": 170}}}
+    text, _ = written(tmp_path, about, [], None, [])
+    assert "The one class, a, has 170 boxes." in text

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from boda import api, options
-from boda.cli import augmenting, converting, convolving, looking, show
+from boda.cli import augmenting, converting, convolving, looking, show, synthesizing
 from boda.cli.common import Json, emit
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
@@ -136,34 +136,77 @@ def evaluate(
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 one for each option
     name: Annotated[str, typer.Argument(metavar="RUN|MODEL|FILE.onnx", help="what predicts")],
-    inputs: Annotated[list[str], typer.Argument(help="pictures and folders of pictures")],
+    inputs: Annotated[list[str], typer.Argument(help="pictures, folders of pictures, videos")],
     out: Annotated[
-        Path | None, typer.Option(help="folder for the pictures with predictions drawn")
+        Path | None,
+        typer.Option(help="folder for pictures and videos with what was seen drawn on them"),
+    ] = None,
+    conf: Annotated[
+        float | None, typer.Option(help="boxes: the score from which they are told; 0.25")
+    ] = None,
+    iou: Annotated[
+        float | None,
+        typer.Option(help="boxes: those that overlap a better one by more are dropped; not .onnx"),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(help="boxes: look at larger pictures in tiles of so many pixels as well"),
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="look at the mirrored picture as well")
+    ] = False,
+    slide: Annotated[
+        bool,
+        typer.Option(
+            "--slide", help="a classifier: find its classes in windows of larger pictures"
+        ),
+    ] = False,
+    scales: Annotated[
+        str | None, typer.Option(help="of --slide: factors of the picture's sides, as 1,0.7,0.5")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="of --slide: pixels from one window to the next")
+    ] = None,
+    background: Annotated[
+        str | None, typer.Option(help="of --slide: the class that stands for nothing")
     ] = None,
     batch: Annotated[int, typer.Option(help="pictures at a time")] = 32,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is seen in pictures. An exported .onnx file needs no torch.
+    """Say what is seen in pictures and videos. An exported .onnx file needs no torch.
+
+    Of a video, --out DIR gets the same video with what was seen drawn on it, and a line of JSON for
+    each of its frames. A moving GIF is a video where there is --out, else its first picture.
 
     Examples:
       boda predict runs/classify-1 new-pictures/ --out seen/
 
+      boda predict runs/detect-1 aerial.jpg --tile 640 --conf 0.4
+
+      boda predict runs/detect-1 clip.mp4 --out seen/
+
+      boda predict runs/classify-1 page.png --slide --scales 1,0.7 --out seen/
+
       boda predict resnet18 picture.jpg --weights imagenet
     """
-    from boda.cli.predicting import predict_pictures
+    from boda.cli import predicting
 
-    predictions, problems = predict_pictures(name, inputs, out, batch, weights)
-    if as_json:
-        found: dict[str, Any] = {"predictions": [p.to_dict() for p in predictions]}
-        emit(found | ({"problems": [p.to_dict() for p in problems]} if problems else {}))
-    else:
-        show.predictions(predictions, out)
-    for problem in problems:
+    if batch < 1:
+        raise UsageError(f"--batch is {batch}; it must be at least 1.")
+    progress = Progress()
+    work = predicting.plan(inputs, out, progress)
+    windows = predicting.windows(slide, scales, stride, background)
+    predictor = api.predictor(
+        name, weights, progress, conf=conf, iou=iou, tile=tile, tta=tta, slide=windows
+    )
+    found = predicting.carry_out(work, predictor, batch, progress)
+    emit(found.to_dict()) if as_json else show.predictions(found.predictions, found.videos, out)
+    for problem in found.problems:
         typer.echo(f"boda: {problem}", err=True)
-    if problems:
+    if found.problems:
         raise typer.Exit(2)
 
 
@@ -262,3 +305,4 @@ looking.register(app)
 convolving.register(app)
 augmenting.register(app)
 converting.register(app)
+synthesizing.register(app)

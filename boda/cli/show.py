@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,14 +74,15 @@ def fitted(run: Run) -> None:
 
 
 def evaluated(result: dict[str, Any]) -> None:
-    """Figures, then the classes."""
+    """Figures, then the classes: what is told of each depends on the task."""
     print(
         f"{result['model']} on {result['samples']:,} pictures ({result['split']}) of {result['data']}"
     )
     figures(result["metrics"])
     classes = result.get("per_class", {})
     there = [{"class": n, **row} for n, row in classes.items() if row["support"]]
-    table(there, ("class", "precision", "recall", "f1", "support"))
+    if there:
+        table(there, tuple(there[0]))
     if len(there) < len(classes):
         print(f"of {len(classes) - len(there):,} classes there is no picture")
 
@@ -106,20 +108,52 @@ def figures(metrics: dict[str, float]) -> None:
         print(f"  {name.replace('_', ' '):<20}{value:.4f}")
 
 
-def predictions(found: Sequence[Prediction], out: Path | None) -> None:
-    """The top classes of a picture as a table, of several one line each."""
-    if len(found) == 1 and found[0].scores is not None:
+def predictions(
+    found: Sequence[Prediction], videos: Sequence[dict[str, Any]], out: Path | None
+) -> None:
+    """What is seen in one picture as a table, in several one line each."""
+    if len(found) == 1 and (rows := _rows(found[0])):
         print(found[0].source)
-        rows = zip(found[0].names or [], found[0].scores, strict=True)
-        table([{"class": name, "score": float(score)} for name, score in rows], ("class", "score"))
+        table(rows, tuple(rows[0]))
         found = []
     for prediction in found:
-        names, scores = prediction.names or [], prediction.scores
-        assert scores is not None
-        top = ", ".join(f"{n} {100 * s:.1f} %" for n, s in zip(names[:3], scores[:3], strict=True))
-        print(f"{prediction.source}: {top}")
-    if out is not None:
+        print(f"{prediction.source}: {_told(prediction)}")
+    for video in videos:
+        print(
+            f"{video['source']}: {video['frames']:,} frames, drawn in {video['video']}, "
+            f"told in {video['predictions']}"
+        )
+    if out is not None and not videos:
         print(f"drawn in {out}")
+
+
+def _rows(prediction: Prediction) -> list[dict[str, Any]]:
+    """Class, score and, where there are boxes, the corners in whole pixels; or the points."""
+    names = prediction.names or []
+    if prediction.points is not None:
+        places = (place[:2].tolist() for place in prediction.points)
+        return [{"point": n, "x": x, "y": y} for n, (x, y) in zip(names, places, strict=True)]
+    scores = [] if prediction.scores is None else prediction.scores.tolist()
+    rows: list[dict[str, Any]] = [
+        {"class": name, "score": score} for name, score in zip(names, scores, strict=True)
+    ]
+    if prediction.boxes is not None:
+        for row, box in zip(rows, prediction.boxes, strict=True):
+            row |= {k: round(float(v)) for k, v in zip(("x1", "y1", "x2", "y2"), box, strict=True)}
+    return rows
+
+
+def _told(prediction: Prediction) -> str:
+    """A line: the three best classes, or how many boxes of each class, or points."""
+    names = prediction.names or []
+    if prediction.points is not None:
+        return f"{len(prediction.points)} points"
+    if prediction.boxes is not None:
+        counts = Counter(names)
+        return ", ".join(f"{n} {name}" for name, n in counts.most_common()) or "nothing found"
+    scores = [] if prediction.scores is None else prediction.scores.tolist()
+    best = zip(names[:3], scores[:3], strict=True)
+    return ", ".join(f"{name} {100 * score:.1f} %" for name, score in best)
 
 
 def exported(result: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from boda.files import atomic_write
-from boda.report import about, results
+from boda.report import about, boxes, confusion, results
 from boda.report.parts import esc
 
 
@@ -37,12 +37,15 @@ def write_report(
             ``data {"root", "format", "splits": {name: count}, "class_counts": {class: count}}``
             (or counts in class order, or per split), ``check``: problems as ``Problem.to_dict()``,
             bare or as ``{"problems": [...]}``, and ``next``: pairs of words and command.
-        history: a row an epoch: ``epoch, train_loss, val_loss, val_accuracy, rate, seconds,
+        history: a row an epoch: ``epoch, train_loss, val_loss, val_<headline>, rate, seconds,
             images_per_second``.
         evaluation: ``split, samples, metrics, per_class, confusion`` (K, K) with rows = truth, and
-            ``calibration``, as ``boda.metrics.classification`` gives them.
+            ``calibration``, as ``boda.metrics.classification`` gives them; of boxes ``curves``
+            ``{class: {"recall", "precision", "scores"}}`` and ``voc`` ``{rule: {class: figure}}``,
+            and in ``confusion`` the background as the last row and column.
         gallery: pictures the network got wrong: ``{"image": (H, W, 3) uint8, "source", "truth",
-            "predicted", "score"}``; the 40 surest are shown, the rest is not even encoded.
+            "predicted", "score"}``; 40 are shown, of a classifier the surest, else the first; the
+            rest is not even encoded.
 
     Raises:
         OSError: the file cannot be written; an older report is then as it was.
@@ -64,10 +67,11 @@ def page(
         "Choices": about.choices(record),
         "Data": about.data(record, names),
         "Learning": results.learning(record, history),
-        "Classes": results.classes(evaluation),
-        "Confusion": results.confusion(evaluation, names),
+        "Classes": results.classes(record, evaluation) + boxes.voc(evaluation),
+        "Curves": boxes.curves(evaluation),
+        "Confusion": confusion.confusion(evaluation, names),
         "Calibration": results.calibration(evaluation),
-        "Mistakes": results.mistakes(evaluation, gallery),
+        "Mistakes": results.mistakes(record, evaluation, gallery),
         "Next": about.next_commands(record),
     }
     present = {name: body for name, body in sections.items() if body}

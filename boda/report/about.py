@@ -20,16 +20,8 @@ from boda.report.parts import (
     width,
     wilson,
 )
+from boda.report.words import PLAIN, SMALLER, THINGS, WORDS
 
-WORDS = {
-    "accuracy": "accuracy",
-    "top5_accuracy": "top-5 accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "nll": "neg. log-likelihood",
-    "ece": "calibration error",
-}
-PLAIN = {"nll", "psnr", "fid", "loss", "l1", "nme", "rate"}  # not a share of 1
 BALANCE_BARS = 40  # more classes than that are told by the largest and the smallest
 PROBLEMS, PLACES = 30, 5
 
@@ -60,9 +52,10 @@ def headline(
     else:
         values = [v for row in history if (v := finite(row.get(f"val_{key}"))) is not None]
         if values:
+            best = min(values) if key in SMALLER else max(values)
             told = f"best validation <b>{esc(WORDS.get(key, key))}</b>"
             note = "Chosen as the best epoch, so a little too kind: evaluate on unseen pictures."
-            out += _hero(_figure(key, max(values)), told, note)
+            out += _hero(_figure(key, best), told, note)
     tiles = "".join(
         f"<li><b>{_figure(name, value)}</b>{esc(WORDS.get(name, name))}</li>"
         for name, value in metrics.items()
@@ -109,7 +102,8 @@ def data(record: Mapping[str, Any], names: Sequence[str]) -> str:
             f" <small>{percent(share, 0)}</small></span></li>"
         )
     out = f'<ul class="bars splits" {_label_width(splits)}>{out}</ul>' if out else ""
-    out += _balance(_class_counts(about, names)) + _problems(record.get("check"))
+    things = THINGS.get(str(record.get("task")), "samples")
+    out += _balance(_class_counts(about, names), things) + _problems(record.get("check"))
     if not out:
         return ""
     where = [esc(about[k]) for k in ("root", "format") if about.get(k)]
@@ -212,14 +206,16 @@ def _class_counts(about: Mapping[str, Any], names: Sequence[str]) -> dict[str, f
     return {str(name): n for name, v in found.items() if (n := finite(v)) is not None}
 
 
-def _balance(counts: Mapping[str, float]) -> str:
+def _balance(counts: Mapping[str, float], things: str) -> str:
     if not counts:
         return ""
     most, least = max(counts, key=lambda k: counts[k]), min(counts, key=lambda k: counts[k])
-    told = f"Each class has {count(counts[most])} samples."
+    told = f"Each class has {count(counts[most])} {things}."
+    if len(counts) == 1:
+        told = f"The one class, {esc(most)}, has {count(counts[most])} {things}."
     if counts[most] != counts[least]:
         told = (
-            f"The largest class, {esc(most)}, has {count(counts[most])} samples, "
+            f"The largest class, {esc(most)}, has {count(counts[most])} {things}, "
             f"the smallest, {esc(least)}, {count(counts[least])}."
         )
     shown = list(counts)

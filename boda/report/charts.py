@@ -35,6 +35,23 @@ class Line:
     kind: str = "strong"
 
 
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart of shares against shares.
+
+    Attributes:
+        name: what the legend says; "" is left out of it.
+        points: (x, y), 0..1 each.
+        kind: "c0" to "c7" or "faint", see the style sheet.
+        dot: a point to mark.
+    """
+
+    name: str
+    points: list[Point]
+    kind: str
+    dot: Point | None = None
+
+
 def line_chart(
     title: str, lines: list[Line], write: Callable[[float], str], best: float | None = None
 ) -> str:
@@ -91,6 +108,38 @@ def line_chart(
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{title} by epoch: {esc(last)}">'
         f"{out}</svg></figure>"
+    )
+
+
+def curve_chart(title: str, curves: list[Curve]) -> str:
+    """Shares against shares, both from 0 to 100 %, with a legend."""
+    size, left, top = 250, 46, 12
+    base = top + size
+
+    def place(point: Point) -> tuple[float, float]:
+        return left + size * point[0], base - size * point[1]
+
+    out = ""
+    for tick in (0, 25, 50, 75, 100):
+        x, y = place((tick / 100, tick / 100))
+        out += f'<path class="grid" d="M{left} {y:.1f}H{left + size}"/>'
+        out += f'<text x="{left - 6}" y="{y:.1f}" dy="4" class="end">{tick} %</text>'
+        out += f'<text x="{x:.1f}" y="{base + 16}" class="mid">{tick} %</text>'
+    for curve in curves:
+        line = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in _thin(curve.points))
+        out += f"<g><title>{esc(curve.name)}</title>" if curve.name else "<g>"
+        out += f'<polyline class="{curve.kind}" points="{line}"/>'
+        marks = [curve.dot] if curve.dot else curve.points if len(curve.points) == 1 else []
+        for x, y in map(place, marks):
+            out += f'<circle class="{curve.kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
+        out += "</g>"
+    named = [curve for curve in curves if curve.name]
+    legend = "".join(f'<span class="key {c.kind}">{esc(c.name)}</span>' for c in named)
+    told = ", ".join(c.name for c in named)
+    return (
+        f'<figure class="chart"><figcaption><b>{title}</b>{legend}</figcaption>'
+        f'<svg viewBox="0 0 {left + size + 22} {base + 22}" role="img" '
+        f'aria-label="{title}: {esc(told)}">{out}</svg></figure>'
     )
 
 

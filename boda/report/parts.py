@@ -85,6 +85,12 @@ def width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def sort_key(value: object) -> str:
+    """What a table's column is sorted by; empty for what is absent."""
+    number = finite(value)
+    return "" if number is None else f"{number:.6g}"
+
+
 def heading(text: str, lead: str = "") -> str:
     """A section's heading and the sentence that says what is to be seen; both are our own HTML."""
     return f"<h2>{text}</h2>" + (f'<p class="lead">{lead}</p>' if lead else "")
@@ -109,17 +115,18 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def thumbnail(picture: Any, alt: str) -> str:
-    """An ``img`` with the picture inside the page, its longer side at most 160 pixels.
+def thumbnail(picture: Any, alt: str, side: int = THUMB) -> str:
+    """An ``img`` with the picture inside the page, its longer side at most ``side`` pixels.
 
     Args:
         picture: (H, W, 3) or (H, W) uint8. Tiny ones stay as they are, as PNG, and are enlarged by
             the browser in hard-edged pixels; others become JPEG, about 8 KB.
         alt: what is to be seen, already escaped.
+        side: pixels.
     """
     image = Image.fromarray(np.ascontiguousarray(picture, np.uint8)).convert("RGB")
     tiny = max(image.size) <= PIXELATED
-    image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     if tiny:
         image.save(buffer, "PNG", optimize=True)

@@ -1,0 +1,68 @@
+"""The report's words: what a metric is called, and how its tables and pictures are to be read."""
+
+from __future__ import annotations
+
+from boda.outputs import CONFIDENT
+
+WORDS = {
+    "accuracy": "accuracy",
+    "top5_accuracy": "top-5 accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "nll": "neg. log-likelihood",
+    "ece": "calibration error",
+    "map": "mAP, IoU 0.50 to 0.95",
+    "map50": "mAP at IoU 0.5",
+    "map75": "mAP at IoU 0.75",
+    "map_small": "mAP, small (to 32² pixels)",
+    "map_medium": "mAP, medium",
+    "map_large": "mAP, large (from 96²)",
+    "ar1": "recall with 1 box",
+    "ar10": "recall with 10 boxes",
+    "ar": "recall with 100 boxes",
+    "ar_small": "recall, small",
+    "ar_medium": "recall, medium",
+    "ar_large": "recall, large",
+    "mean_iou": "mean IoU",
+    "iou50": "IoU of 0.5 and more",
+    "localized": "that and the right class",
+    "class_accuracy": "right class",
+    "presence_accuracy": "rightly there or not",
+    "nme": "normalized mean error",
+    "median_nme": "median error",
+    "failure_rate": "failures",
+    "auc": "area under the curve",
+}
+# Metrics that are no share of 1, or are not told as one; and those that are better when smaller.
+PLAIN = frozenset({"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "rate"})
+SMALLER = frozenset({"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "failure_rate"})
+THINGS = {"detect": "boxes"}  # what the samples of a class are
+COLUMNS = {
+    "f1": "F1",
+    "ap": "AP",
+    "ap50": "AP at 0.5",
+    "ap75": "AP at 0.75",
+    "ar": "recall",
+    "mean_iou": "mean IoU",
+    "iou50": "IoU ≥ 0.5",
+    "class_accuracy": "right class",
+    "nme": "mean error",
+}
+CLASS_LEADS = {
+    "precision": "Precision: of those it called so, how many were. Recall: of those that were, how "
+    "many it found. F1 is the harmonic mean of both.",
+    "ap": "AP: the area below the line of precision against recall, as a mean over overlaps (IoU) "
+    "of 0.50 to 0.95, and where 0.5 or 0.75 is enough. Recall: the share of the objects that its "
+    "100 surest boxes find, as the same mean.",
+    "mean_iou": "IoU: the area that its box and the true one share, of the area of both.",
+    "nme": "The mean distance from the true point, as a share of the length errors are measured by.",
+}
+MISTAKES = {
+    "classify": "The surest first: what it said and how sure it was, then what the label says. Look "
+    "here for wrong labels and for what the training pictures lack.",
+    "detect": "Those with most objects missed or invented first. Dashed white: what is there; in "
+    f"colour: what it said, from a score of {CONFIDENT:g} on. Look here for boxes that were never "
+    "drawn, and for what the training pictures lack.",
+    "localize": "The worst first. Dashed white: what is there; in colour: what it said.",
+    "landmarks": "The largest error first. Rings: where the points are; discs: where it said.",
+}
