@@ -34,9 +34,10 @@ $(VENV)/installed-test: $(VENV)/installed
 	@touch $@
 
 # The libraries that benchmarks/ measures beside boda, in an environment of their own: .bench/bin/python benchmarks/…
+# Ultralytics is under the AGPL: it belongs in this environment, and nowhere else.
 peers:
 	$(PYTHON) -m venv .bench
-	.bench/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm kornia pycocotools faster-coco-eval
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm kornia pycocotools faster-coco-eval ultralytics
 	.bench/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 
 clean:

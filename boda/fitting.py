@@ -246,7 +246,8 @@ def _extended(plan: Plan, epochs: int | None, minutes: float | None, progress: P
 
 def _announce(run: Run, loaded: Loaded, defaults: dict[str, Default], progress: Progress) -> None:
     counts = ", ".join(f"{len(s):,} {name}" for name, s in loaded.dataset.splits.items())
-    progress.say(f"{loaded.dataset.root}: {counts} pictures, {len(run.classes)} classes")
+    things = "points" if run.record["task"] == "landmarks" else "classes"
+    progress.say(f"{loaded.dataset.root}: {counts} pictures, {len(run.classes)} {things}")
     for name, default in defaults.items():
         progress.say(f"  {name:<15}{_shown(default.value):<18}{default.reason}")
     if loaded.dropped:

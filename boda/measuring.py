@@ -67,8 +67,8 @@ def of_file(
     """
     if data is None:
         raise UsageError("a model with --weights needs DATA to be measured on.")
-    dataset = readers.read(data, format)
     trained = Trained.of_model(model, weights, progress)
+    dataset = readers.read(data, format, trained.task)
     same = len(trained.classes) == len(dataset.classes)
     if same and not trained.named and unknown(dataset, trained.classes):
         trained.classes = dataset.classes

@@ -39,7 +39,7 @@ class Predictor:
         at_once: pictures, or tiles, that go through the network together.
     """
 
-    confidence = outputs.CONFIDENT
+    confidence = 0.0
     tile = 0
 
     def __init__(
@@ -47,6 +47,8 @@ class Predictor:
     ) -> None:
         self.network, self.task, self.classes = network, task, list(classes)
         self.preparation = replace(preparation, channels=3)
+        if task in TILED:  # of the others a prediction holds no more than it is sure of
+            self.confidence = outputs.CONFIDENT
         self.problems: list[Problem] = []
         self.at_once = 1
 

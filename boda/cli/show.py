@@ -43,8 +43,9 @@ def check(report: CheckReport) -> None:
     data = report.to_dict()
     splits = ", ".join(f"{count:,} {name}" for name, count in data["splits"].items())
     print(f"{report.dataset.root}: {data['format']}, for {data['task']}")
+    things = "points" if data["task"] == "landmarks" else "classes"
     print(
-        f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} classes: {_few(data['classes'])}"
+        f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} {things}: {_few(data['classes'])}"
     )
     if report.sizes:
         (low_h, low_w), (mid_h, mid_w), (high_h, high_w) = (

@@ -23,7 +23,7 @@ class Survey:
         height, width: medians, pixels.
         gray: no picture looked at has colour.
         largest, smallest: pictures, or boxes, in the largest and the smallest class.
-        objects: boxes, where there are boxes.
+        objects: boxes, where there are boxes; marked points, where there are points.
     """
 
     samples: int

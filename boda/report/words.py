@@ -30,12 +30,15 @@ WORDS = {
     "presence_accuracy": "rightly there or not",
     "nme": "normalized mean error",
     "median_nme": "median error",
+    "baseline_nme": "error of the mean shape",
     "failure_rate": "failures",
     "auc": "area under the curve",
 }
 # Metrics that are no share of 1, or are not told as one; and those that are better when smaller.
-PLAIN = frozenset({"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "rate"})
-SMALLER = frozenset({"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "failure_rate"})
+PLAIN = frozenset({"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "rate"})
+SMALLER = frozenset(
+    {"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "failure_rate"}
+)
 THINGS = {"detect": "boxes"}  # what the samples of a class are
 COLUMNS = {
     "f1": "F1",

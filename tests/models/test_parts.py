@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from boda import models
-from boda.models.parts import blocks, head
+from boda.errors import UsageError
+from boda.models.parts import blocks, head, maps
 
-SMALL = [n for n in models.names() if models.entry(n).parameters < 20_000_000]
+SMALL = [n for n in models.names("classify") if models.entry(n).parameters < 20_000_000]
 
 
 @pytest.fixture(params=SMALL)
@@ -47,3 +48,36 @@ def test_the_blocks_of_resnet20_and_lenet5() -> None:
     assert head(models.create("resnet20"))[0] == "fc"
     assert len(blocks(models.create("lenet5"))) == 4
     assert head(models.create("lenet5"))[0] == "output"
+
+
+def test_behind_a_backbone_everything_is_head() -> None:
+    net = models.create("yolo", classes=2)
+    held = {id(t) for b in blocks(net) for m in b for t in m.state_dict(keep_vars=True).values()}
+    assert len(blocks(net)) == 1 + 8  # ResNet-18's stem and its blocks
+    own = net.backbone.state_dict(keep_vars=True).values()
+    assert held == {id(t) for t in own}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("resnet18", 96), ("vgg11-bn", 64), ("mobilenet-v2", 96), ("efficientnet-b0", 64)],
+)
+def test_maps_are_the_last_of_each_stride(name: str, size: int) -> None:
+    net = models.create(name).eval()
+    found = maps(net, torch.randn(1, 3, size, size), (8, 16, 32))
+    assert [size // each.shape[-1] for each in found] == [8, 16, 32]
+    if name == "resnet18":  # what a hook sees behind each stage
+        seen: list[torch.Tensor] = []
+        for stage in (net.layer2, net.layer3, net.layer4):
+            stage.register_forward_hook(lambda _, __, output: seen.append(output))
+        x = torch.randn(1, 3, size, size)
+        net(x)
+        for mine, theirs in zip(maps(net, x, (8, 16, 32)), seen[:3], strict=True):
+            assert torch.equal(mine, theirs)
+
+
+def test_a_network_without_steps_is_no_backbone() -> None:
+    with pytest.raises(UsageError, match="cannot be a backbone"):
+        maps(models.create("lenet5"), torch.zeros(1, 1, 32, 32), (2,))
+    with pytest.raises(UsageError, match="no map of stride 32"):
+        maps(models.create("squeezenet-1.1"), torch.zeros(1, 3, 128, 128), (8, 16, 32))
