@@ -23,7 +23,8 @@ from pairs import in_turn
 from boda import models, tasks
 from boda.data.dataset import Pictures
 from boda.data.prepare import Preparation
-from boda.engine import Engine, launch
+from boda.engine import Engine
+from boda.launching import launch
 from boda.options import Plan
 from boda.progress import Progress
 from boda.runs import Run

@@ -1,4 +1,4 @@
-"""The fit loop, over lightning-fabric; the only file that imports it.
+"""The fit loop, over lightning-fabric (``boda.launching``).
 
 Everything random follows from (seed, epoch) or (seed, step), so a run that was killed and resumed
 ends with the same weights, to the byte on a CPU, as one that was not. Time is measured, not
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from boda.averaging import averaged
 from boda.data.dataset import Batch, Pictures, epoch_order, mix
 from boda.data.transforms import policies, random_table
 from boda.errors import TrainingError
 from boda.evaluating import measure
-from boda.machine import choose_device, choose_precision, deterministic, stopping
+from boda.machine import deterministic, stopping
 from boda.options import Plan
 from boda.progress import Progress
 from boda.runs import Run
@@ -46,43 +47,6 @@ class State:
     loss_sum: float = 0.0
     pictures: int = 0  # seen in the unfinished epoch
     epoch_seconds: float = 0.0
-
-
-def launch(plan: Plan) -> Fabric:
-    """Fabric for the plan's device, precision and number of processes; starts the other processes."""
-    import logging
-
-    from lightning_fabric import Fabric
-
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells what we tell
-    device = choose_device(plan.device)
-    fabric = Fabric(
-        accelerator=device,
-        devices=plan.devices,
-        num_nodes=plan.nodes,
-        strategy="ddp" if plan.devices * plan.nodes > 1 else "auto",
-        **_precision(choose_precision(plan.precision, device), device),
-    )
-    fabric.launch()
-    return fabric
-
-
-def _precision(name: str, device: str) -> dict[str, Any]:
-    """What Fabric is given for it: mixed precision that leaves a batch's coordinates as they are.
-
-    Fabric's own would round every floating number of a batch to bfloat16 before the network sees
-    any: an edge at 200.6 pixels would be learned at 201.
-    """
-    from lightning_fabric.plugins import MixedPrecision
-
-    class Computing(MixedPrecision):
-        def convert_input(self, data: Any) -> Any:
-            return data
-
-    if name == "32":
-        return {"precision": "32-true"}
-    mixed: Any = {"bf16": "bf16-mixed", "16": "16-mixed"}[name]
-    return {"plugins": [Computing(mixed, device)]}
 
 
 class Engine:
@@ -112,7 +76,7 @@ class Engine:
         self.task, self.train, self.val = task, train, val
         self.per_epoch = math.ceil(self._mine(torch.arange(len(train))).numel() / self.plan.batch)
         self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = _average(method, self.plan.ema) if self.plan.ema else None
+        self.average = averaged(method, self.plan.ema) if self.plan.ema else None
         self.frozen = method.frozen
         if self.plan.thaw:  # what thaws later has its place in the optimizers
             method.freeze(0)
@@ -397,27 +361,6 @@ class Engine:
                 f"Use --batch {size}, with --set accumulate={len(batch) // size} for the same steps."
             )
         return "not enough memory for a single picture. Use a smaller --size or another --device."
-
-
-def _average(method: Method, decay: float) -> torch.optim.swa_utils.AveragedModel:
-    """A moving average of the weights and of the batch norm's statistics.
-
-    It reaches back over a tenth of the steps done, until that is as far as ``decay`` reaches: of a
-    short fit, a fixed decay would average weights from its very beginning.
-    """
-    from torch.optim.swa_utils import AveragedModel
-
-    @torch.no_grad()
-    def approach(averaged: Any, current: Any, steps: Any) -> None:
-        count = int(steps)
-        share = 1 - min(decay, (1 + count) / (10 + count))
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, share)
-            else:  # counters
-                mean.copy_(value)
-
-    return AveragedModel(method, multi_avg_fn=approach, use_buffers=True)
 
 
 def _only_requires_grad(optimizer: Any, optimizers: list[Any]) -> None:

@@ -18,9 +18,10 @@ from boda.data.dataset import Batch
 from boda.data.loading import Loaded, load
 from boda.data.prepare import Preparation
 from boda.data.survey import survey
-from boda.engine import Engine, launch
+from boda.engine import Engine
 from boda.errors import DataError, UsageError
 from boda.evaluating import evaluate
+from boda.launching import launch
 from boda.machine import choose_device, choose_precision
 from boda.options import FitOptions, Plan, parse_size
 from boda.progress import Progress

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boda import draw, fonts
-from boda.draw import Caption, contact_sheet
+from boda import draw, fonts, pen
+from boda.contact_sheet import Caption, contact_sheet
 from boda.errors import DataError
 from boda.types import Prediction
 
@@ -69,8 +69,8 @@ def test_strip_of_extreme_shape():
 
 def test_bars_are_as_long_as_the_scores():
     drawn = draw.draw(guess(np.zeros((224, 224, 3), np.uint8), scores=(0.5, 0.25, 0.0)))[224:]
-    strong = (drawn == draw.BLUE).all(2).sum(1).max()
-    faint = (drawn == draw.PALE_BLUE).all(2).sum(1).max()
+    strong = (drawn == pen.BLUE).all(2).sum(1).max()
+    faint = (drawn == pen.PALE_BLUE).all(2).sum(1).max()
     assert strong == pytest.approx(0.5 * (224 - 26), abs=8)
     assert faint == pytest.approx(0.25 * (224 - 26), abs=8)  # less their round ends
 
@@ -115,7 +115,7 @@ def test_boxes_cover_their_edge_pixels():
     one = Prediction("x", (100, 200), np.array([1]), ["b"], np.array([0.7]), boxes, _picture=image)
     drawn = draw.draw(one)
     assert drawn.shape == image.shape
-    colour = np.array(draw.PALETTE[1])
+    colour = np.array(pen.PALETTE[1])
     for y, x in [(60, 20), (60, 119), (40, 110), (89, 70)]:
         assert np.array_equal(drawn[y, x], colour)
     for y, x in [(60, 19), (60, 120), (90, 70)]:
@@ -144,7 +144,7 @@ def test_contact_sheet():
     captions = ["plain", Caption("right", True), Caption("wrong\nis 3", False), NOWHERE]
     sheet = contact_sheet(pictures, captions, 2)
     assert sheet.shape == (2 * 24 + 2 * (160 + 8 + 2 * 19) + 24, 2 * 24 + 2 * 160 + 24, 3)
-    assert (sheet == draw.GREEN).all(2).any() and (sheet == draw.RED).all(2).any()
+    assert (sheet == pen.GREEN).all(2).any() and (sheet == pen.RED).all(2).any()
     assert contact_sheet(pictures[:1], ["a"], 9).shape[1] == 2 * 24 + 160
     with pytest.raises(ValueError, match="1 pictures but 0"):
         contact_sheet(pictures[:1], [])
@@ -153,13 +153,13 @@ def test_contact_sheet():
 def test_long_names_are_cut_to_fit():
     font = fonts.font_for("abc...", 14)
     for width in (0, 5, 40, 100):
-        short = draw._shorten("a very long name of a class indeed", font, width)
+        short = pen.shorten("a very long name of a class indeed", font, width)
         assert font.getlength(short) <= width
-    assert draw._shorten("abc", font, 100) == "abc"
+    assert pen.shorten("abc", font, 100) == "abc"
 
 
 def test_certainty_is_not_feigned():
-    assert [draw._percent(s) for s in (1.0, 0.9999, 0.973, 0.0)] == [
+    assert [pen.percent(s) for s in (1.0, 0.9999, 0.973, 0.0)] == [
         "100.0 %", ">99.9 %", "97.3 %", "0.0 %",
     ]  # fmt: skip
 

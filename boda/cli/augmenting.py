@@ -165,8 +165,8 @@ def _sheet(pictures: np.ndarray, versions: list[dict[str, Any]], title: str) -> 
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from boda.draw import MUTED, PALETTE, PAPER, RULE
     from boda.look.writing import write
+    from boda.pen import MUTED, PALETTE, PAPER, RULE
 
     count, height, width = pictures.shape[:3]
     factor = max(1, LONGER // 2 // max(height, width))  # tiny pictures as squares

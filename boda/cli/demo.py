@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from boda import api
-from boda.draw import Caption, contact_sheet
+from boda.contact_sheet import Caption, contact_sheet
 from boda.progress import Progress
 
 SHOWN = 24

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from boda.draw import BLUE, INK, MUTED, PAPER, RULE
 from boda.look import colours
 from boda.look.arithmetic_page import alike, equation, number, weightiest, where
 from boda.look.worked import Part
 from boda.look.writing import font, width_of, write
+from boda.pen import BLUE, INK, MUTED, PAPER, RULE
 
 if TYPE_CHECKING:
     from boda.look.arithmetic import Arithmetic

@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from boda.draw import INK, MUTED, PAPER, RULE
 from boda.errors import UsageError
 from boda.fonts import text_font
 from boda.look import colours
 from boda.look.copying import layers
 from boda.look.watching import see_layer
+from boda.pen import INK, MUTED, PAPER, RULE
 
 MOST = 64  # maps that one picture shows
 CELL, GAP, MARGIN, LABEL = 128, 14, 26, 20  # pixels

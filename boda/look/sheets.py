@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from boda.draw import MUTED, PAPER, RULE, TINY
 from boda.look import colours
 from boda.look.arithmetic_page import number
 from boda.look.filtering import weights_in_words
 from boda.look.writing import font, width_of, write
+from boda.pen import MUTED, PAPER, RULE, TINY
 
 MARGIN, GAP = 28, 22
 PANEL = 400  # pixels of a panel's longer side; a larger picture is made smaller

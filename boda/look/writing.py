@@ -6,8 +6,8 @@ import math
 
 from PIL import ImageDraw
 
-from boda.draw import INK
 from boda.fonts import Font, font_for, nfc, text_font
+from boda.pen import INK
 
 SIGNS = "−×√·"  # the font must have these, whether a text uses them or not
 

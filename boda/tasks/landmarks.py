@@ -22,8 +22,8 @@ from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
 from boda.data.symmetry import mirror_order
-from boda.draw import pointed
 from boda.errors import DataError, UsageError
+from boda.judged import pointed
 from boda.metrics.landmarks import FAILED, Landmarks
 from boda.tasks.base import Default, Method, Start, Task, methods, tasks
 from boda.tasks.optimizing import Optimizing

@@ -21,8 +21,8 @@ from boda import models
 from boda.data.dataset import Batch, Pictures
 from boda.data.largest import largest
 from boda.data.survey import Survey
-from boda.draw import marked
 from boda.errors import DataError, UsageError
+from boda.judged import marked
 from boda.metrics.localization import Localization, One
 from boda.ops.boxes import box_area, ciou
 from boda.outputs import PRESENT

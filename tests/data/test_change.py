@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boda.data import transforms
+from boda.data import operations
 from boda.data.change import Change, apply, pictures
 from boda.data.dataset import Batch
 from boda.ops import geometry, photometric
@@ -18,24 +18,24 @@ SIZE = (60, 80)
 quick = settings(max_examples=25, deadline=None)
 
 MOVEMENTS = {
-    "mirror": lambda n, s: Change(transforms.mirror(n[:, 0], s)),
-    "crop by whole pixels": lambda n, s: Change(transforms.shift(n[:, :2], s)),
-    "resized crop": lambda n, s: Change(transforms.resized_crop(n[:, :4], s, 0.3)),
-    "rotation": lambda n, s: Change(transforms.affine(n, s, degrees=180, zoom=0, slant=0)),
-    "scaling": lambda n, s: Change(transforms.affine(n, s, degrees=0, zoom=0.5, slant=0)),
-    "shear": lambda n, s: Change(transforms.affine(n, s, degrees=0, zoom=0, slant=30)),
+    "mirror": lambda n, s: Change(operations.mirror(n[:, 0], s)),
+    "crop by whole pixels": lambda n, s: Change(operations.shift(n[:, :2], s)),
+    "resized crop": lambda n, s: Change(operations.resized_crop(n[:, :4], s, 0.3)),
+    "rotation": lambda n, s: Change(operations.affine(n, s, degrees=180, zoom=0, slant=0)),
+    "scaling": lambda n, s: Change(operations.affine(n, s, degrees=0, zoom=0.5, slant=0)),
+    "shear": lambda n, s: Change(operations.affine(n, s, degrees=0, zoom=0, slant=30)),
     "translation": lambda n, s: Change(
-        transforms.affine(n, s, degrees=0, zoom=0, slant=0, move=0.3)
+        operations.affine(n, s, degrees=0, zoom=0, slant=0, move=0.3)
     ),
-    "perspective": lambda n, s: Change(transforms.perspective(n[:, :8], s, 0.3)),
-    "local warping": lambda n, s: Change(control=transforms.local_warp(n[:, :18], s, 0.05)),
+    "perspective": lambda n, s: Change(operations.perspective(n[:, :8], s, 0.3)),
+    "local warping": lambda n, s: Change(control=operations.local_warp(n[:, :18], s, 0.05)),
     "one after the other": lambda n, s: Change(
         geometry.compose(
-            transforms.mirror(n[:, 0], s),
-            transforms.affine(n[:, 1:6], s, degrees=40, zoom=0.2, slant=10, move=0.1),
-            transforms.perspective(n[:, 6:14], s, 0.1),
+            operations.mirror(n[:, 0], s),
+            operations.affine(n[:, 1:6], s, degrees=40, zoom=0.2, slant=10, move=0.1),
+            operations.perspective(n[:, 6:14], s, 0.1),
         ),
-        control=transforms.local_warp(n[:, 14:32], s, 0.05),
+        control=operations.local_warp(n[:, 14:32], s, 0.05),
     ),
 }
 
@@ -117,7 +117,7 @@ def test_the_flip_of_0_0_3_4_in_width_10_is_7_0_10_4_and_the_pixels_land_there()
     box = torch.tensor([[0.0, 0, 3, 4]])
     zeros = torch.zeros(2, dtype=torch.int64)
     batch = Batch(images, zeros, zeros, boxes=[box, box])
-    out = apply(batch, Change(transforms.mirror(torch.tensor([0.0, 0.9]), (6, 10))))
+    out = apply(batch, Change(operations.mirror(torch.tensor([0.0, 0.9]), (6, 10))))
     assert [each.tolist() for each in out.boxes] == [[[7, 0, 10, 4]], [[0, 0, 3, 4]]]
     assert (out.images[0, :, 0:4, 7:10] == 200).all() and out.images[0].sum() == images[0].sum()
     assert out.images[1].equal(images[1])
@@ -183,10 +183,10 @@ def test_copies_and_windows_are_what_the_warp_would_give() -> None:
     numbers = torch.rand(8, 5, generator=generator)
     size = (48, 64)
     for matrix in (
-        transforms.mirror(numbers[:, 0], size),
+        operations.mirror(numbers[:, 0], size),
         geometry.compose(
-            transforms.resized_crop(numbers[:, 1:], size, 0.3),
-            transforms.mirror(numbers[:, 0], size),
+            operations.resized_crop(numbers[:, 1:], size, 0.3),
+            operations.mirror(numbers[:, 0], size),
         ),
         geometry.mirror_vertical(48).expand(8, 3, 3),
     ):
@@ -207,9 +207,9 @@ def test_a_picture_does_not_depend_on_its_batch_whatever_happens_to_the_others()
             identity,
             geometry.mirror(56),
             geometry.translate(3, -2),
-            transforms.resized_crop(numbers[3:4, :4], size, 0.3)[0],
+            operations.resized_crop(numbers[3:4, :4], size, 0.3)[0],
             geometry.rotate(10, (28, 20)),
-            transforms.perspective(numbers[5:6], size, 0.2)[0],
+            operations.perspective(numbers[5:6], size, 0.2)[0],
             geometry.rotate(-10, (28, 20)),
         ]
     )
@@ -217,7 +217,7 @@ def test_a_picture_does_not_depend_on_its_batch_whatever_happens_to_the_others()
         matrix,
         0,
         control=bent,
-        colour=transforms.jitter(numbers, 0.4, 20),
+        colour=operations.jitter(numbers, 0.4, 20),
         blur=torch.tensor([0, 1.0, 0, 0.7, 0, 2.0, 0]),
         noise=torch.tensor([0, 0, 9.0, 0, 0, 3, 5]),
         seeds=torch.arange(7),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from boda.data import transforms
+from boda.data import operations
 from boda.data.change import Change, pictures
 from boda.data.dataset import Batch, epoch_order, mix
 from boda.data.transforms import policies, random_table
@@ -41,7 +41,7 @@ def test_every_policy_but_none_does_something(name, images) -> None:
 
 def test_mirror_is_a_loop(images) -> None:
     numbers = torch.tensor([0.1, 0.9, 0.49, 0.5, 0.0, 0.99])
-    moved = pictures(images, Change(transforms.mirror(numbers, SIZE)))
+    moved = pictures(images, Change(operations.mirror(numbers, SIZE)))
     for picture, number, out in zip(images, numbers, moved, strict=True):
         assert torch.equal(out, picture.flip(2) if number < 0.5 else picture)
 
@@ -70,7 +70,7 @@ def test_light_gives_the_pixels_that_accuracies_were_recorded_with() -> None:
 def test_a_resized_crop_is_a_window_of_whole_pixels_inside() -> None:
     numbers = torch.rand(500, 4, generator=torch.Generator().manual_seed(0)).double()
     size = (40, 60)
-    matrix = transforms.resized_crop(numbers, size, smallest=0.3)
+    matrix = operations.resized_crop(numbers, size, smallest=0.3)
     ends = torch.tensor([[0.0, 0], [60, 40]]).double().expand(500, 2, 2)
     window = warp_points(ends, geometry.invert(matrix)).flatten(1)
     assert torch.allclose(window, window.round(), atol=1e-9)
@@ -88,7 +88,7 @@ def test_a_resized_crop_is_a_window_of_whole_pixels_inside() -> None:
 
 def test_a_perspective_moves_each_corner_inwards() -> None:
     numbers = torch.rand(50, 8, generator=torch.Generator().manual_seed(0))
-    matrix = transforms.perspective(numbers, SIZE, amount=0.25)
+    matrix = operations.perspective(numbers, SIZE, amount=0.25)
     corners = torch.tensor([[0.0, 0], [24, 0], [24, 16], [0, 16]]).expand(50, 4, 2)
     moved = (warp_points(corners, matrix) - corners).abs() / torch.tensor([24.0, 16])
     assert torch.allclose(moved, 0.25 * numbers.unflatten(1, (4, 2)), atol=1e-4)
@@ -97,9 +97,9 @@ def test_a_perspective_moves_each_corner_inwards() -> None:
 
 def test_further_numbers_are_uniform_unrelated_and_each_rows_own() -> None:
     table = random_table(4000, 0, 0)
-    numbers = transforms.more(table, 12)
-    assert torch.equal(transforms.more(table[17:18], 12)[0], numbers[17])
-    assert torch.equal(transforms.more(table, 5), numbers[:, :5])
+    numbers = operations.more(table, 12)
+    assert torch.equal(operations.more(table[17:18], 12)[0], numbers[17])
+    assert torch.equal(operations.more(table, 5), numbers[:, :5])
     assert numbers.min() >= 0 and numbers.max() < 1
     for column in numbers.unbind(1):
         assert stats.kstest(column.numpy(), "uniform").pvalue > 1e-4

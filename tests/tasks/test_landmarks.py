@@ -19,8 +19,9 @@ from boda.data.classes import by_name
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.transforms import policies, random_table
-from boda.draw import draw, pointed
+from boda.draw import draw
 from boda.errors import DataError, UsageError
+from boda.judged import pointed
 from boda.metrics.landmarks import Landmarks
 from boda.models import parts
 from boda.options import Plan

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from boda.data.dataset import Pictures
-from boda.draw import marked
+from boda.judged import marked
 from boda.metrics.detection import Found, Truth
 from boda.outputs import CONFIDENT
 
