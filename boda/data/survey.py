@@ -24,6 +24,7 @@ class Survey:
         gray: no picture looked at has colour.
         largest, smallest: pictures, or boxes, in the largest and the smallest class.
         objects: boxes, where there are boxes; marked points, where there are points.
+        share: median side of the boxes, as a share of their picture's longer side; 0 without boxes.
     """
 
     samples: int
@@ -34,6 +35,7 @@ class Survey:
     largest: int
     smallest: int
     objects: int = 0
+    share: float = 0.0
 
 
 def survey(dataset: Dataset) -> Survey:
@@ -57,7 +59,20 @@ def survey(dataset: Dataset) -> Survey:
         largest=int(counts.max()),
         smallest=int(counts.min()),
         objects=len(labels),
+        share=_share(samples),
     )
+
+
+def _share(samples: Sequence[Sample]) -> float:
+    if isinstance(samples, ArraySamples):
+        return 0.0
+    sides = [
+        np.sqrt((s.boxes[:, 2:] - s.boxes[:, :2]).prod(1)) / max(s.size)
+        for s in samples
+        if s.boxes is not None and s.size is not None
+    ]
+    found = np.concatenate(sides) if sides else np.empty(0)
+    return float(np.median(found)) if len(found) else 0.0
 
 
 def _picture(sample: Sample) -> np.ndarray | None:

@@ -14,6 +14,7 @@ from boda.api import evaluate, export, fit, predictor, synth
 from boda.data import readers
 from boda.data.dataset import Pictures
 from boda.data.prepare import Preparation
+from boda.data.survey import Survey
 from boda.errors import DataError, UsageError
 from boda.metrics.detection import Detection
 from boda.outputs import Seen
@@ -167,6 +168,13 @@ def test_other_data_is_matched_by_its_names(run: Path, scenes: Path, tmp_path: P
     here = evaluate(run, split="test", progress=QUIET)["metrics"]
     there = evaluate(run, tmp_path / "other", split="test", progress=QUIET)["metrics"]
     assert here == pytest.approx(there)
+
+
+def test_small_objects_are_not_lost_in_mosaics() -> None:
+    """At 128 pixels, boxes of a tenth of the picture are 13 pixels, of a half 64."""
+    for share, policy in ((0.1, "places"), (0.5, "scenes"), (0.0, "scenes")):
+        look = Survey(100, 3, 128, 128, False, 50, 20, 200, share)
+        assert Detect().defaults(look, None)["augment"].value == policy
 
 
 def test_balance_is_refused(scenes: Path, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from boda.types import Sample
 
 LARGEST, STEP = 416, 32  # pixels of the working picture, and what its side is a multiple of
 LOOKS = 40_000  # at pictures, in a fit
+SMALL = (
+    24  # pixels of the working picture: shown at a quarter in a mosaic, less than a cell is left
+)
 
 
 class Counted(Detection):
@@ -75,7 +78,7 @@ class Detect(Task):
             "channels": Default(
                 1 if survey.gray else 3, "gray pictures" if survey.gray else "colour"
             ),
-            "augment": Default("scenes", "mosaics of four, mirrored, moved, lit otherwise"),
+            "augment": _augmentation(survey.share * side),
             "calm": Default(0.15, "the last part of the fit sees pictures as they are"),
         }
 
@@ -109,6 +112,14 @@ class Detect(Task):
             for rows, sample in zip(outputs, pictures.samples, strict=True)
         ]
         return worst(classes, pairs, pictures, most)
+
+
+def _augmentation(object_side: float) -> Default:
+    """By the median side of the objects, in pixels of the working picture."""
+    if 0 < object_side < SMALL:
+        why = f"objects of about {object_side:.0f} pixels would be lost in mosaics"
+        return Default("places", f"mirrored, moved, lit otherwise; {why}")
+    return Default("scenes", "mosaics of four, mirrored, moved, lit otherwise")
 
 
 def found(rows: np.ndarray, sample: Sample, pictures: Pictures) -> Found:
