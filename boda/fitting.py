@@ -124,9 +124,11 @@ def fit(
     frozen = starting.freeze(method, plan, options, look.samples, record)
     record["defaults"]["freeze"] = dataclasses.asdict(Default(str(frozen), frozen.reason))
     _try(method, preparation)
+    told = method.describe()
+    record["defaults"] |= {name: dataclasses.asdict(default) for name, default in told.items()}
     record["parameters"] = sum(p.numel() for p in method.parameters())
     run = Run.create(folder, record) if fabric.is_global_zero else Run(folder, record)
-    _announce(run, loaded, defaults, progress)
+    _announce(run, loaded, defaults | told, progress)
     return _go(run, method, loaded, Engine(run, fabric, plan, progress, began), progress)
 
 

@@ -165,6 +165,10 @@ class Method(nn.Module, ABC):
         """
         return {}
 
+    def describe(self) -> dict[str, Default]:
+        """What a person should know of this network and its output, beside the choices."""
+        return {}
+
     def begin(self, train: Pictures) -> None:
         """Before a fit, or the rest of one: what the pictures must know of this configuration."""
 

@@ -44,6 +44,7 @@ def test_a_run_is_complete(run: Path) -> None:
     record = json.loads((run / "run.json").read_text())
     assert record["task"] == "detect" and record["method"] == "yolo"
     assert record["preparation"]["rule"] == "letterbox"
+    assert record["defaults"]["grid"]["value"] == "8×8×1×11, 4×4×1×11, 2×2×1×11"
     assert sum(record["data"]["class_counts"].values()) > 40  # boxes, not pictures
     assert {"map", "map50"} <= record["metrics"].keys()
     assert (run / "report.html").stat().st_size > 10_000

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.ops.together import best, keep
-from boda.tasks.base import Method
+from boda.tasks.base import Default, Method
 from boda.tasks.optimizing import optimizer
 
 CANDIDATES = 300  # boxes a picture that go into non-max suppression
@@ -25,6 +25,7 @@ class Detector(Method):
     """
 
     task = "detect"
+    numbers = "S × S × A × (5 + C): Pc, bx, by, bh, bw and the classes of every cell"
 
     def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
         super().__init__(net, preparation, config)
@@ -33,6 +34,14 @@ class Detector(Method):
     @abstractmethod
     def candidates(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) uint8 → boxes (N, A, 4) xyxy in their pixels, and scores (N, A, classes) 0..1."""
+
+    def describe(self) -> dict[str, Default]:
+        """The grids of cells, and the numbers that each cell tells."""
+        with torch.no_grad():
+            grids = self.net(torch.zeros(1, self.channels, *self.size, device=self.scale.device))
+        shapes = [each.shape[1:] for each in (grids if isinstance(grids, tuple) else (grids,))]
+        told = ", ".join("×".join(map(str, shape)) for shape in shapes)
+        return {"grid": Default(told, self.numbers)}
 
     def before(self, images: Tensor) -> tuple[Tensor, ...]:
         """The candidates, clipped to the picture, in float32."""

@@ -50,6 +50,7 @@ class YoloV1(Detector):
     """B times Pc, bx, by, bh, bw, and one row of classes, from every cell of one grid."""
 
     Config = Config
+    numbers = "S × S × (B·5 + C): B times Pc, bx, by, bh, bw, and the classes of every cell"
 
     def raw(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the cells say: (N, S, S, B, 5) of their boxes, and (N, S, S, C) of their classes."""
