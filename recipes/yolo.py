@@ -11,7 +11,7 @@ evaluate`, once:
   from all 160 (`--val none`); measured on the 40. A box around the whole picture scores 0.345 /
   0.118 there, so figures near that say nothing. `benchmarks/raccoon_peer.py` does the same with
   ultralytics' yolo11n.
-- coco128: 128 pictures with 80 classes, 320 px, 20 minutes without augmentation, learned from and
+- coco128: 128 pictures with 80 classes, 320 px, 12 minutes without augmentation, learned from and
   measured on: a test of overfitting, which says that many classes can be learned and nothing about
   other pictures.
 """
@@ -30,7 +30,7 @@ SETTINGS = {
     "scenes": (["--size", "128", "--minutes", "5"], "test"),
     "raccoon": (["--size", "256", "--minutes", "12", "--val", "none"], "test"),
     "coco128": (
-        ["--size", "320", "--minutes", "20", "--val", "none", "--augment", "none"],
+        ["--size", "320", "--minutes", "12", "--val", "none", "--augment", "none"],
         "train",
     ),
 }
