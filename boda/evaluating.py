@@ -10,7 +10,8 @@ import torch
 
 from boda import tasks
 from boda.data.dataset import Pictures
-from boda.errors import UsageError
+from boda.errors import DataError, UsageError
+from boda.metrics import NothingToMeasure
 from boda.tasks import Method, Task
 from boda.trained import Trained
 from boda.types import Dataset
@@ -64,6 +65,9 @@ def measure(
         fabric: under whose precision outputs are computed; float32 without.
         size: pictures computed at once.
         keep: what is put out is added to it.
+
+    Raises:
+        DataError: nothing in these pictures can be measured.
     """
     was_training = method.training
     method.eval()
@@ -75,4 +79,10 @@ def measure(
             if keep is not None:
                 keep.append(outputs)
     method.train(was_training)
-    return metrics.compute()
+    try:
+        return metrics.compute()
+    except NothingToMeasure as error:
+        raise DataError(
+            f"{error}: nothing to measure",
+            fix="Measure on others, or give pictures with objects and points to this split.",
+        ) from None

@@ -19,6 +19,7 @@ from boda.errors import TrainingError, UsageError
 from boda.files import atomic_write
 from boda.onnx_operators import translations
 from boda.tasks import Method
+from boda.tasks.base import Deciding
 
 TOLERANCE = 1e-4  # largest difference of a probability
 
@@ -29,8 +30,10 @@ class _Graph(nn.Module):
         self.method = method
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        if not isinstance(self.method, Deciding):
+            return (self.method.output(images),)
         before = self.method.before(images)
-        return (self.method.finish(*before), *before) if before else (self.method.output(images),)
+        return (self.method.finish(*before), *before)
 
 
 def export(method: Method, record: dict[str, Any], pictures: np.ndarray, path: Path) -> float:
@@ -58,15 +61,16 @@ def export(method: Method, record: dict[str, Any], pictures: np.ndarray, path: P
         raise UsageError(f"{path} cannot be written: name a file in a folder that is there.")
     method = method.cpu().float().eval()
     example = torch.from_numpy(pictures[:2])
+    graph = _Graph(method).eval()
     with torch.inference_mode():
-        decided = len(method.before(example))
+        count = len(graph(example))
     with _quietly():
         program = torch.onnx.export(
-            _Graph(method).eval(),
+            graph,
             (example,),
             dynamo=True,
             input_names=["images"],
-            output_names=["output", *(f"before_{i}" for i in range(decided))],
+            output_names=["output", *(f"before_{i}" for i in range(1, count))],
             dynamic_shapes={"images": {0: torch.export.Dim("pictures", min=1)}},
             custom_translation_table=translations(),
         )
@@ -97,7 +101,7 @@ def _verify(data: bytes, method: Method, pictures: np.ndarray) -> float:
     worst = 0.0
     for some in (slice(None), *(slice(i, i + 1) for i in range(len(pictures)))):
         got, *before = run(None, {"images": pictures[some]})
-        if not before:
+        if not isinstance(method, Deciding):
             worst = max(worst, _difference(got, expected[0][some]))
         else:
             pairs = zip(before, expected[1:], strict=True)

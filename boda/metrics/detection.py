@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from boda.metrics import NothingToMeasure
 from boda.metrics.matching import (
     Curves,
     Pairs,
@@ -131,11 +132,12 @@ class Detection:
             out.
 
         Raises:
-            ValueError: no pictures or no objects have been counted.
+            NothingToMeasure: no picture that was counted has an object.
+            ValueError: no pictures have been counted.
         """
         everything = self._of_size("")
         if not everything.there.any():
-            raise ValueError("there are no objects to compute metrics of")
+            raise NothingToMeasure(f"there are no objects in these {self.samples:,} pictures")
         precision = {name: _mean(self._of_size(name).precision) for name in AREAS}
         out = {
             "map": precision[""],

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from boda.metrics import NothingToMeasure
+
 FAILED = 0.08  # NME above which a picture counts as failed, the usual limit of 300-W
 EYES_OF_68 = (36, 45)  # the outer corners
 SHORTEST = 1e-6  # pixels; a length below it is none
@@ -118,7 +120,10 @@ class Landmarks:
         """
         each = self.of_pictures()
         if not len(each):
-            raise ValueError(f"no picture has a length to measure by: {self.by.name}")
+            raise NothingToMeasure(
+                f"errors are measured by the {self.by.name}, which none of these "
+                f"{self.without:,} pictures has"
+            )
         return {
             "nme": float(each.mean()),
             "median_nme": float(np.median(each)),

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from boda.metrics import NothingToMeasure
+
 OVERLAP = 0.5  # IoU from which an object counts as localized
 
 
@@ -68,12 +70,12 @@ class Localization:
         Where nothing is found, class_accuracy is 0.
 
         Raises:
-            ValueError: no picture has an object.
+            NothingToMeasure: no picture has an object.
         """
         true, said, overlap = self._columns()
         there, found = true >= 0, said >= 0
         if not there.any():
-            raise ValueError("no picture has an object")
+            raise NothingToMeasure(f"there is no object in these {len(self.rows):,} pictures")
         right = (true == said) & there
         return {
             "mean_iou": _mean(overlap[there]),

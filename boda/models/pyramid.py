@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from boda import models
+from boda.errors import UsageError
 from boda.models import parts
 from boda.models.layers import ConvNorm
 
@@ -28,6 +29,9 @@ class Backbone(nn.Module):
         strides: of the maps that are wanted, such as (8, 16, 32).
         options: of the classifier, such as ``width``.
 
+    Raises:
+        UsageError: there is no such classifier, it has no such option or no maps of these strides.
+
     Attributes:
         name, channels, strides, options: as given.
         net: the classifier, its head taken out; its weights keep their names.
@@ -39,6 +43,11 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.channels, self.strides, self.options = name, channels, strides, options
+        refuse = [option for option in options if option not in models.entry(name).options]
+        if refuse:
+            raise UsageError(
+                f"{name} has no {refuse[0]}, so as a backbone it takes it as it is: --set {refuse[0]}=1."
+            )
         self.net = models.create(name, channels=channels, **options)
         with torch.device("meta"):
             side = 2 * max(strides)

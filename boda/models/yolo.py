@@ -3,7 +3,8 @@
 In the line of Redmon, Divvala, Girshick, Farhadi, "You only look once", 2015, arXiv 1506.02640: one
 pass, a grid, objectness Pc, box and classes for every cell. From its successors: maps of three
 sizes and a pyramid (YOLO v3, arXiv 1804.02767), no anchor shapes and a branch each for box and class
-(YOLOX, Ge et al. 2021, arXiv 2107.08430). The backbone is any classifier of this package.
+(YOLOX, Ge et al. 2021, arXiv 2107.08430). The backbone is any classifier
+that names its steps (``boda.models.parts.maps``) and has maps of strides 8, 16 and 32.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -181,17 +181,6 @@ class Method(nn.Module, ABC):
             turn: which optimizer's turn it is, where there are two.
         """
 
-    def before(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, H, W) uint8 → the numbers that ``finish`` decides by; empty where it decides nothing.
-
-        Rounding may turn a decision, never the numbers before it: an export is verified on both.
-        """
-        return ()
-
-    def finish(self, *values: Tensor) -> Tensor:
-        """What ``before`` gave → the output."""
-        raise NotImplementedError
-
     @abstractmethod
     def output(self, images: Tensor) -> Tensor:
         """(N, C, H, W) uint8 → what ``boda.outputs`` reads; this is what is exported."""
@@ -267,6 +256,22 @@ class Method(nn.Module, ABC):
         return torch.addcmul(
             self.shift, pixels, self.scale
         )  # (pixels / 255 − mean) / std in one pass
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A method whose output is ``finish(*before(images))``: numbers, and what is decided by them.
+
+    Rounding may turn a decision, never the numbers before it: an export is verified on both.
+    """
+
+    def before(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(N, C, H, W) uint8 → the numbers that ``finish`` decides by."""
+        ...
+
+    def finish(self, *values: Tensor) -> Tensor:
+        """What ``before`` gave → the output."""
+        ...
 
 
 tasks: Registry[Task] = Registry("task")

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from boda import models
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
@@ -31,7 +30,6 @@ from boda.tasks.regression import Regressor, recipe
 from boda.types import Sample
 
 REACH = 0.1  # share of the picture that a 1 of the network means: where points vary about as much
-LOOKS = 60_000  # at pictures, in a fit
 
 
 @dataclass
@@ -146,25 +144,6 @@ def mean_shape(pictures: Pictures) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), 0.5)
 
 
-class Counted(Landmarks):
-    """Pictures that cannot be measured are the person's mistake, told as one."""
-
-    def compute(self) -> dict[str, float]:
-        """See ``Landmarks.compute``.
-
-        Raises:
-            DataError: no picture can be measured.
-        """
-        try:
-            return super().compute()
-        except ValueError:
-            raise DataError(
-                f"errors are measured by the {self.by.name}, which none of these {self.without:,} "
-                "pictures has",
-                fix="Mark these points, or give pictures with them to this split.",
-            ) from None
-
-
 class Mark(Task):
     """Landmarks: the same K points in every picture."""
 
@@ -180,12 +159,8 @@ class Mark(Task):
         self, survey: Survey, model: str | None, start: Start = "scratch"
     ) -> dict[str, Default]:
         """A small residual network; see ``boda.tasks.regression`` for the rest."""
-        chosen = Default(model, "you named it")
-        if model is None:
-            chosen = Default("resnet20-strided", "small, for pictures of about 64 to 256 pixels")
         return {
-            "model": chosen,
-            **recipe(models.entry(chosen.value), survey, start, LOOKS),
+            **recipe(model, survey, start),
             "augment": Default(
                 "poses", "mirrored, turned, scaled, moved and lit, with their points"
             ),
@@ -193,7 +168,7 @@ class Mark(Task):
 
     def metrics(self, classes: Sequence[str]) -> Landmarks:
         """The normalized mean error and what stands beside it."""
-        return Counted(classes)
+        return Landmarks(classes)
 
     def update(
         self, metrics: Landmarks, outputs: np.ndarray, pictures: Pictures, index: Tensor

@@ -17,11 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from boda import models
 from boda.data.dataset import Batch, Pictures
 from boda.data.largest import largest
 from boda.data.survey import Survey
-from boda.errors import DataError, UsageError
+from boda.errors import UsageError
 from boda.judged import marked
 from boda.metrics.localization import Localization, One
 from boda.ops.boxes import box_area, ciou
@@ -33,7 +32,6 @@ from boda.types import Sample
 
 BEFORE = 5  # numbers before those of the classes: Pc, bx, by, bh, bw
 BEND = 0.05  # share of the picture, from which smooth L1 grows evenly
-LOOKS = 60_000  # at pictures, in a fit
 
 
 @dataclass
@@ -122,24 +120,6 @@ def _objects(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return there, torch.cat(boxes), torch.cat(labels)
 
 
-class Counted(Localization):
-    """Pictures without any object are the person's mistake, told as one."""
-
-    def compute(self) -> dict[str, float]:
-        """See ``Localization.compute``.
-
-        Raises:
-            DataError: no picture has an object.
-        """
-        try:
-            return super().compute()
-        except ValueError:
-            raise DataError(
-                f"there is no object in these {len(self.rows):,} pictures: nothing to measure",
-                fix="Measure on pictures with objects, or give more of them to this split.",
-            ) from None
-
-
 class Localize(Task):
     """Localization: at most one object a picture."""
 
@@ -154,12 +134,8 @@ class Localize(Task):
         self, survey: Survey, model: str | None, start: Start = "scratch"
     ) -> dict[str, Default]:
         """A small residual network; see ``boda.tasks.regression`` for the rest."""
-        chosen = Default(model, "you named it")
-        if model is None:
-            chosen = Default("resnet20-strided", "small, for pictures of about 64 to 256 pixels")
         return {
-            "model": chosen,
-            **recipe(models.entry(chosen.value), survey, start, LOOKS),
+            **recipe(model, survey, start),
             "augment": Default(
                 "places", "mirrored, scaled, moved and lit otherwise, with their boxes"
             ),
@@ -167,7 +143,7 @@ class Localize(Task):
 
     def metrics(self, classes: Sequence[str]) -> Localization:
         """Mean IoU and what stands beside it."""
-        return Counted(classes)
+        return Localization(classes)
 
     def update(
         self, metrics: Localization, outputs: np.ndarray, pictures: Pictures, index: Tensor

@@ -12,9 +12,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from boda import models
 from boda.data.dataset import Batch
 from boda.data.survey import Survey
-from boda.models import Entry
 from boda.tasks.base import Default, Method, Start
 from boda.tasks.optimizing import optimizer
 
@@ -23,6 +23,7 @@ AUXILIARY = (
 )
 LARGEST, STEP = 96, 32  # pixels of the working picture, and what its side is a multiple of
 DEEP = 1_000_000  # parameters
+LOOKS = 60_000  # at pictures, in a fit
 
 
 class Regressor(Method):
@@ -50,15 +51,18 @@ class Regressor(Method):
         return [optimizer(groups, self.config.optimizer, rate)]
 
 
-def recipe(entry: Entry, survey: Survey, start: Start, looks: int) -> dict[str, Default]:
-    """Size, optimizer, rate, batch and epochs.
+def recipe(model: str | None, survey: Survey, start: Start) -> dict[str, Default]:
+    """Network, size, optimizer, rate, batch and epochs.
 
     Args:
-        entry: the network.
+        model: the one that is wanted, or None.
         survey: of the data.
         start: with what it begins.
-        looks: at pictures, in a fit.
     """
+    chosen = Default(model, "you named it")
+    if model is None:
+        chosen = Default("resnet20-strided", "small, for pictures of about 64 to 256 pixels")
+    entry = models.entry(chosen.value)
     side = max(survey.height, survey.width)
     side = max(entry.smallest, min(LARGEST, max(64, STEP * round(side / STEP))))
     seen = f"{survey.samples:,} pictures"
@@ -73,16 +77,17 @@ def recipe(entry: Entry, survey: Survey, start: Start, looks: int) -> dict[str, 
     else:
         rate = 3e-4 if entry.parameters > DEEP else 1e-3
         reason = "without batch norms large steps may lead astray"
-    epochs = int(min(300, max(5, looks / max(1, survey.samples))))
+    epochs = int(min(300, max(5, LOOKS / max(1, survey.samples))))
     gray = survey.gray
     return {
+        "model": chosen,
         "size": Default(
             side, f"pictures of about {survey.height}×{survey.width}; a multiple of 32, at most 96"
         ),
         "optimizer": Default("adamw", "coordinates are learned fastest with Adam's steps"),
         "rate": Default(rate, reason),
         "batch": Default(batch, why),
-        "epochs": Default(epochs, f"{seen}: about {looks:,} looks, 5 to 300 epochs"),
+        "epochs": Default(epochs, f"{seen}: about {LOOKS:,} looks, 5 to 300 epochs"),
         "clip": Default(10.0, "a picture far off must not throw everything over"),
         "ema": Default(0.999, "averaged weights tell places more exactly than the last ones"),
         "channels": Default(1 if gray else 3, "gray pictures" if gray else "colour"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from boda.data.change import VISIBLE
 from boda.data.dataset import Batch
-from boda.data.mosaic import NUMBERS, mosaic
+from boda.data.mosaic import NUMBERS, _kept, mosaic
 from boda.data.prepare import GRAY
 from boda.data.transforms import policies, random_table
 
@@ -58,12 +57,21 @@ def test_boxes_are_where_the_objects_are() -> None:
 
 
 def test_what_is_hardly_seen_has_no_box() -> None:
-    whole, out = marked(), mosaic(marked(), table(8), 1.0)
-    assert out.boxes is not None and whole.boxes is not None
-    for boxes in out.boxes:
-        assert (boxes[:, 2:] > boxes[:, :2]).all()
-        assert (boxes >= 0).all() and (boxes <= SIDE).all()
-    assert sum(map(len, out.boxes)) < 4 * 8 and VISIBLE > 0
+    """Less than a quarter in its place, or less than two pixels wide there."""
+    boxes = torch.tensor(
+        [
+            [-30.0, 0, 10, 40],  # a quarter is in
+            [-31.0, 0, 9, 40],  # less
+            [0, 0, 1.5, 40],  # whole, but narrow
+            [50, 50, 60, 60],  # behind the edge
+            [-5, -5, 60, 60],  # around it all
+        ]
+    )
+    assert _kept(boxes, (40, 40)).tolist() == [True, False, False, False, True]
+    out = mosaic(marked(), table(8), 1.0)
+    assert out.boxes is not None and sum(map(len, out.boxes)) < 4 * 8
+    for each in out.boxes:
+        assert (each[:, 2:] > each[:, :2]).all() and (each >= 0).all() and (each <= SIDE).all()
 
 
 def test_a_share_of_none_changes_nothing() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boda.metrics import NothingToMeasure
 from boda.metrics.localization import Localization, One, box_iou
 
 NOTHING = One()
@@ -72,5 +73,5 @@ def test_per_class_by_hand() -> None:
 def test_pictures_without_any_object_cannot_be_measured() -> None:
     metric = Localization(["cat"])
     metric.update(NOTHING, NOTHING)
-    with pytest.raises(ValueError, match="no picture has an object"):
+    with pytest.raises(NothingToMeasure, match="no object in these 1 pictures"):
         metric.compute()

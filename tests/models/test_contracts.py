@@ -115,8 +115,9 @@ def test_eval_does_not_depend_on_the_batch(entry: models.Entry) -> None:
     net, x = at_smallest(entry)
     net.eval()
     together, alone = flat(net(x))[:1], flat(net(x[:1]))
-    scale = max(1.0, alone.abs().max().item())
-    torch.testing.assert_close(together / scale, alone / scale, atol=1e-4, rtol=1e-4)
+    # A detector's answer is thirty layers and three grids away: rounding adds up on the way.
+    atol = 1e-5 if entry.task == "classify" else 1e-4
+    torch.testing.assert_close(together, alone, atol=atol, rtol=1e-4)
 
 
 @for_a_family

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import boda
+from boda import engine, models, tasks
 from boda.api import evaluate, export, fit, predictor, synth
 from boda.data import readers
+from boda.data.classes import by_name
+from boda.data.convert import convert
 from boda.data.dataset import Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
 from boda.errors import DataError, UsageError
-from boda.metrics.detection import Detection
+from boda.evaluating import measure
+from boda.onnx_export import export as write
 from boda.outputs import Seen
 from boda.outputs import readers as read
 from boda.progress import Progress
 from boda.tasks.detect.task import Detect, truth
+from boda.types import Sample
 
 QUIET = Progress(quiet=True)
 SMALL = {"width": "0.125", "save_seconds": "1000"}
@@ -87,14 +95,10 @@ def test_the_exported_file_finds_the_same(run: Path, scenes: Path, tmp_path: Pat
 
 def test_no_detection_at_all_is_an_empty_prediction(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    import torch
-
     trained = boda.load(run).trained()
     for head in trained.method.net.heads:  # type: ignore[union-attr]
         torch.nn.init.constant_(head.boxes.bias, -40.0)
         torch.nn.init.zeros_(head.boxes.weight)
-    from boda.onnx_export import export as write
-
     about = {
         "task": "detect",
         "classes": trained.classes,
@@ -114,7 +118,6 @@ def test_a_fit_that_was_stopped_goes_on_as_if_not(scenes: Path, tmp_path: Path) 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = {"batch": 8, "size": "64", "settings": SMALL, "progress": QUIET}
     fit("detect", scenes, epochs=2, out=whole, **options)
-    from boda import engine
 
     class Stop(Exception):  # noqa: N818
         pass
@@ -155,14 +158,8 @@ def test_crowds_and_difficult_objects_are_not_learned_and_count_neither_way(scen
 
 def test_other_data_is_matched_by_its_names(run: Path, scenes: Path, tmp_path: Path) -> None:
     """The same pictures with the classes in another order: the same figures."""
-    from boda.data.convert import convert
-
     dataset = readers.read(scenes, task="detect")
     order = list(reversed(range(len(dataset.classes))))
-    import dataclasses
-
-    from boda.data.classes import by_name
-
     turned = by_name(dataset, [dataset.classes[i] for i in order])
     only = dataclasses.replace(turned, splits={"test": turned.splits["test"]})
     convert(only, "coco", tmp_path / "other")
@@ -184,19 +181,19 @@ def test_balance_is_refused(scenes: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_to_find_is_told() -> None:
-    metrics = Detect().metrics(["a"])
-    assert isinstance(metrics, Detection)
-    with pytest.raises(DataError, match="no object"):
-        metrics.compute()
+    blank = [Sample("1", "memory", boxes=np.zeros((0, 4), np.float32), size=(64, 64))]
+    pictures = Pictures(blank, Preparation(64, 64), np.zeros((1, 3, 64, 64), np.uint8))
+    kind = tasks.method("yolo")
+    method = kind(
+        models.create("yolo", classes=1, width=0.125), pictures.preparation, kind.Config()
+    )
+    task = Detect()
+    with pytest.raises(DataError, match="no objects in these 1 pictures: nothing to measure"):
+        measure(method, task, pictures, task.metrics(["a"]))
 
 
 def test_a_backbone_takes_a_classifiers_weights(shapes_like: Path, tmp_path: Path) -> None:
     """resnet18 fitted as a classifier becomes the beginning of yolo-small."""
-    import torch
-    from safetensors.torch import save_file
-
-    from boda import models
-
     torch.manual_seed(5)
     state = models.create("resnet18", classes=1000).state_dict()
     save_file(state, tmp_path / "resnet18.safetensors")
@@ -219,6 +216,22 @@ def shapes_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("few") / "out"
     synth(folder, count=12, size=64, seed=2)
     return folder / "scenes"
+
+
+def test_a_backbone_without_the_option_is_told_what_to_do(
+    shapes_like: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "x"
+    for name, says in (
+        ("lenet5", "--set width=1"),
+        ("resnt18", "resnet18"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            fit("detect", shapes_like, settings={"backbone": name}, out=out, progress=QUIET)
+    with pytest.raises(UsageError, match="cannot be a backbone"):
+        settings = {"backbone": "lenet5", "width": "1"}
+        fit("detect", shapes_like, settings=settings, out=out, progress=QUIET)
+    assert not out.exists()
 
 
 def test_a_picture_alone_can_be_drawn(run: Path, tmp_path: Path) -> None:

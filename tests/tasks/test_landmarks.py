@@ -22,6 +22,7 @@ from boda.data.transforms import policies, random_table
 from boda.draw import draw
 from boda.errors import DataError, UsageError
 from boda.judged import pointed
+from boda.metrics import NothingToMeasure
 from boda.metrics.landmarks import Landmarks
 from boda.models import parts
 from boda.options import Plan
@@ -218,7 +219,7 @@ def test_worst_pictures_come_first_and_unmeasurable_ones_are_told() -> None:
     metrics = task.metrics(NAMES)
     eyeless = pictures_of([np.array([[0.0, 0, 0], [40, 20, 2], [30, 30, 2]])])
     task.update(metrics, said[:1], eyeless, torch.tensor([0]))
-    with pytest.raises(DataError, match="none of these 1 pictures"):
+    with pytest.raises(NothingToMeasure, match="none of these 1 pictures"):
         metrics.compute()
 
 

@@ -20,7 +20,7 @@ from boda.data.dataset import Batch, Pictures
 from boda.data.largest import largest, with_largest
 from boda.data.prepare import Preparation
 from boda.data.transforms import policies, random_table
-from boda.errors import DataError
+from boda.metrics import NothingToMeasure
 from boda.progress import Progress
 from boda.tasks.localize import BEND, Localizer
 from boda.types import Dataset, Sample
@@ -218,7 +218,7 @@ def test_val_without_any_object_is_told() -> None:
     metrics = task.metrics(["cat"])
     rows = np.array([[0.2, 0, 0, 1, 1, 1.0]], np.float32)
     task.update(metrics, rows, Pictures(empty, Preparation(*SIZE)), torch.tensor([0]))
-    with pytest.raises(DataError, match="no object in these 1 pictures"):
+    with pytest.raises(NothingToMeasure, match="no object in these 1 pictures"):
         metrics.compute()
 
 

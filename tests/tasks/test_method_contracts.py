@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 
 from boda import models, outputs, tasks
-from boda.data.dataset import Batch
+from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
+from boda.evaluating import measure
 from boda.options import FitOptions, Plan
 from boda.tasks.base import methods
+from boda.types import Sample
 
 TASKS = tasks.names()
 METHODS = methods.names()
@@ -158,6 +161,40 @@ def test_the_output_reads_gray_and_colour_alike(name: str) -> None:
     seen = outputs.Seen(picture, "memory", Preparation(entry.smallest, entry.smallest))
     prediction = outputs.readers[method.task](out[0].numpy(), classes, seen)
     assert prediction.source == "memory" and prediction.to_dict()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_task_measures_its_output_and_names_the_worst(name: str) -> None:
+    """Outputs of a network that knows nothing, for pictures with everything a task may ask for."""
+    method, entry = new_method(name)
+    task, side = tasks.task(method.task), entry.smallest
+    preparation = Preparation(side, side, entry.channels, task.rule)
+    classes = [str(number) for number in range(CLASSES[method.task])]
+    generator = np.random.default_rng(0)
+    samples = [
+        Sample(
+            str(i),
+            f"memory:{i}",
+            label=i % len(classes),
+            boxes=np.array([[0.1, 0.2, 0.8, 0.9]], np.float32) * side,
+            labels=np.array([i % len(classes)]),
+            points=generator.uniform(0, side, (5, 2)).astype(np.float32),
+            size=(side, side),
+            _image=generator.integers(0, 256, (side, side, 3), dtype=np.uint8),
+        )
+        for i in range(6)
+    ]
+    images = np.stack([preparation(sample.image).transpose(2, 0, 1) for sample in samples])
+    pictures = Pictures(samples, preparation, images)
+    metrics, outputs_of_all = task.metrics(classes), []
+    figures = measure(method, task, pictures, metrics, size=4, keep=outputs_of_all)
+    assert task.headline in figures and all(np.isfinite(v) for v in figures.values())
+    json.dumps(task.details(metrics))
+    worst = task.mistakes(classes, np.concatenate(outputs_of_all), pictures, 3)
+    assert len(worst) <= 3
+    for row in worst:
+        assert {"image", "source", "truth", "predicted", "score"} <= row.keys()
+        assert row["image"].dtype == np.uint8 and row["image"].shape[2] == 3
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -11,9 +11,9 @@ from boda import models
 from boda.data.dataset import Batch
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
-from boda.metrics.detection import Detection, Found, Truth
 from boda.tasks.detect.yolo_v1 import Config, YoloV1
 from tests.slow_reference import yolo as slow
+from tests.tasks.overfitting import learned_by_heart
 
 t = torch.tensor
 SIZE = (96, 160)
@@ -198,19 +198,4 @@ def test_a_few_squares_are_found() -> None:
     torch.manual_seed(0)
     net = models.create("yolo-v1-fast", classes=2, width=0.125, grid=4)
     fit = YoloV1(net, Preparation(128, 128), Config())
-    (optimizer,) = fit.optimizers(1e-3)
-    for step in range(120):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * (1 - step / 120)
-        total = sum(fit(known).values())
-        optimizer.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(fit.parameters(), 10)
-        optimizer.step()
-    metrics = Detection(["red", "green"])
-    with torch.inference_mode():
-        rows = fit.eval().output(known.images).numpy()
-    for i, told in enumerate(rows):
-        truth = Truth(known.boxes[i].numpy(), known.box_labels[i].numpy())  # type: ignore[index]
-        metrics.update(Found(told[:, :4], told[:, 4], told[:, 5].astype(np.int64)), truth)
-    assert metrics.compute()["map50"] > 0.9
+    assert learned_by_heart(fit, known, 1e-3, 120) > 0.9

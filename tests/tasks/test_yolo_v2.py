@@ -18,12 +18,12 @@ from boda.data import synthetic_folder
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
-from boda.metrics.detection import Detection, Found, Truth
 from boda.progress import Progress
 from boda.tasks.detect.cells import objects
 from boda.tasks.detect.yolo_v2 import VOC, Config, YoloV2, general
 from boda.types import Sample
 from tests.slow_reference import yolo as slow
+from tests.tasks.overfitting import learned_by_heart
 
 t = torch.tensor
 SIZE = (96, 160)
@@ -247,19 +247,4 @@ def squares(count: int, size: int) -> Batch:
 def test_a_few_squares_are_found() -> None:
     known = squares(4, 96)
     fit = method((96, 96), Config(), classes=2)
-    (optimizer,) = fit.optimizers(3e-3)
-    for step in range(60):
-        for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * (1 - step / 60)
-        total = sum(fit(known).values())
-        optimizer.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(fit.parameters(), 10)
-        optimizer.step()
-    metrics = Detection(["red", "green"])
-    with torch.inference_mode():
-        rows = fit.eval().output(known.images).numpy()
-    for i, told in enumerate(rows):
-        truth = Truth(known.boxes[i].numpy(), known.box_labels[i].numpy())  # type: ignore[index]
-        metrics.update(Found(told[:, :4], told[:, 4], told[:, 5].astype(np.int64)), truth)
-    assert metrics.compute()["map50"] > 0.9
+    assert learned_by_heart(fit, known, 3e-3, 60) > 0.9

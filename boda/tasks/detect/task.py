@@ -11,7 +11,6 @@ from torch import Tensor
 from boda import models
 from boda.data.dataset import Pictures
 from boda.data.survey import Survey
-from boda.errors import DataError
 from boda.metrics.detection import Detection, Found, Truth
 from boda.outputs import CONFIDENT
 from boda.tasks.base import Default, Start, Task, tasks
@@ -23,24 +22,6 @@ LOOKS = 40_000  # at pictures, in a fit
 SMALL = (
     24  # pixels of the working picture: shown at a quarter in a mosaic, less than a cell is left
 )
-
-
-class Counted(Detection):
-    """COCO's figures; pictures without any object are the person's mistake, told as one."""
-
-    def compute(self) -> dict[str, float]:
-        """See ``Detection.compute``.
-
-        Raises:
-            DataError: no picture has an object.
-        """
-        try:
-            return super().compute()
-        except ValueError:
-            raise DataError(
-                f"there is no object in these {self.samples:,} pictures, so there is nothing to measure",
-                fix="Measure on pictures with objects, or give more of them to this split.",
-            ) from None
 
 
 class Detect(Task):
@@ -84,7 +65,7 @@ class Detect(Task):
 
     def metrics(self, classes: Sequence[str]) -> Detection:
         """COCO's average precision and recall."""
-        return Counted(list(classes))
+        return Detection(list(classes))
 
     def update(
         self, metrics: Detection, outputs: np.ndarray, pictures: Pictures, index: Tensor
