@@ -1,4 +1,4 @@
-"""A prediction as a picture: the best classes in a panel below it, boxes or points on it. No torch.
+"""A prediction as a picture: the best classes in a panel below it, or what it found on it. No torch.
 
 Everything is (H, W, 3) uint8 RGB.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from boda.data.image import decode
+from boda.draw_objects import with_boxes, with_masks
 from boda.errors import DataError
 from boda.fonts import label_font, text_font
 from boda.pen import (
@@ -42,12 +43,13 @@ def draw(prediction: Prediction) -> np.ndarray:
     """The picture with what the network said about it.
 
     Args:
-        prediction: with boxes or points, they are drawn on the picture; else ``labels`` and ``scores`` stand
-            in a panel below it, best first. Without either, the picture is returned as it is.
+        prediction: with masks, boxes or points, they are drawn on the picture (of masks and boxes the
+            masks); else ``labels`` and ``scores`` stand in a panel below it, best first. Without
+            either, the picture is returned as it is.
 
     Returns:
-        (H', W', 3) uint8: boxes and points keep the picture's size; with a panel, the picture's
-        longer side is brought to 224..1024 pixels (pixels of tiny pictures become squares).
+        (H', W', 3) uint8: masks, boxes and points keep the picture's size; with a panel, the
+        picture's longer side is brought to 224..1024 pixels (pixels of tiny ones become squares).
 
     Raises:
         DataError: the picture is not there any more, or cannot be read.
@@ -55,8 +57,10 @@ def draw(prediction: Prediction) -> np.ndarray:
     picture = _picture_of(prediction)
     if prediction.points is not None:
         return _with_points(picture, prediction)
+    if prediction.masks is not None:
+        return with_masks(picture, prediction)
     if prediction.boxes is not None:
-        return _with_boxes(picture, prediction)
+        return with_boxes(picture, prediction)
     if prediction.labels is None or len(prediction.labels) == 0:
         return picture
     return _with_panel(picture, prediction)
@@ -136,29 +140,6 @@ def _bar(canvas: Image.Image, box: tuple[int, int, int, int], share: float, fill
     if length > 0:  # never shorter than the bar is high, so that a small share is still a dot
         pen.rounded_rectangle((0, 0, max(length, height * 4) - 1, height * 4 - 1), radius, fill)
     canvas.paste(large.resize((width, height), Image.Resampling.LANCZOS), (x, y))
-
-
-def _with_boxes(picture: np.ndarray, prediction: Prediction) -> np.ndarray:
-    image = Image.fromarray(np.ascontiguousarray(picture)).convert("RGB")
-    boxes = np.asarray(prediction.boxes, float).reshape(-1, 4)
-    longer = max(image.size)
-    text, line = min(max(longer // 40, 12), 32), min(max(longer // 300, 2), 6)
-    pen = ImageDraw.Draw(image)
-    scores = prediction.scores if prediction.scores is not None else np.ones(len(boxes))
-    for i in np.argsort(scores, kind="stable"):  # the surest last: its label stays on top
-        number = int(prediction.labels[i]) if prediction.labels is not None else 0
-        name = prediction.names[i] if prediction.names else f"class {number}"
-        colour = PALETTE[number % len(PALETTE)]
-        # Continuous edges: the box [0, 0, 3, 4] covers pixels 0..2 and 0..3.
-        x1, y1, x2, y2 = boxes[i]
-        left, top = round(x1), round(y1)
-        right, bottom = max(round(x2) - 1, left), max(round(y2) - 1, top)
-        pen.rectangle((left, top, right, bottom), outline=colour, width=line)
-        label, font = label_font(name, number, text)
-        if prediction.scores is not None:
-            label = f"{label} {percent(float(scores[i]))}"
-        tag(pen, label, font, (left, top), colour, image.size)
-    return np.asarray(image)
 
 
 def _with_points(picture: np.ndarray, prediction: Prediction) -> np.ndarray:

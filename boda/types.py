@@ -15,6 +15,7 @@ from typing import Any, overload
 import numpy as np
 
 from boda.errors import Problem
+from boda.run_lengths import encode
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
 
@@ -180,6 +181,7 @@ class Prediction:
         names: the classes' names, in the order of ``labels``.
         scores: (N,) float in 0..1.
         boxes: (N, 4) float32 xyxy.
+        masks: (N, H, W) bool, one per object.
     """
 
     source: str
@@ -196,12 +198,17 @@ class Prediction:
     _picture: Image | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The one JSON schema of predictions: plain lists and numbers, without absent fields."""
+        """The one JSON schema of predictions: plain lists and numbers, without absent fields.
+
+        A mask is COCO's run-length code, ``{"size": [H, W], "counts": "…"}``.
+        """
         out: dict[str, Any] = {"source": self.source, "size": list(self.size)}
         for name in ("labels", "names", "scores", "boxes", "points", "embedding"):
             value = getattr(self, name)
             if value is not None:
                 out[name] = value.tolist() if isinstance(value, np.ndarray) else list(value)
+        if self.masks is not None:
+            out["masks"] = [encode(mask) for mask in self.masks]
         return out
 
     def surest(self, confidence: float) -> Prediction:

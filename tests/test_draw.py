@@ -133,6 +133,73 @@ def test_boxes_none_found_and_at_the_edge():
     assert draw.draw(two).shape == image.shape
 
 
+def shaped(image, *places, scores=None, labels=None, **more):
+    """A prediction of rectangles as masks."""
+    masks = np.zeros((len(places), *image.shape[:2]), bool)
+    for mask, (x1, y1, x2, y2) in zip(masks, places, strict=True):
+        mask[y1:y2, x1:x2] = True
+    labels = np.zeros(len(places), int) if labels is None else np.array(labels)
+    scores = None if scores is None else np.array(scores)
+    return Prediction(
+        "x", image.shape[:2], labels, ["a"] * len(places), scores,
+        masks=masks, _picture=image, **more,
+    )  # fmt: skip
+
+
+def test_a_mask_is_tinted_and_its_rim_is_its_colour():
+    image = picture(200, 300)
+    drawn = draw.draw(shaped(image, (100, 60, 200, 150), labels=[1]))
+    colour = np.array(pen.PALETTE[1])
+    inside = np.s_[62:148, 102:198]
+    tinted = np.round(0.55 * image[inside] + 0.45 * colour)
+    assert drawn.shape == image.shape and np.abs(drawn[inside] - tinted).max() <= 1
+    for rim in (drawn[60:62, 160:200], drawn[148:150, 100:200], drawn[60:150, 100:102]):
+        assert (rim == colour).all()
+    for beyond in (np.s_[:, 201:], np.s_[150:], np.s_[65:, :100]):  # the name stands above
+        assert np.array_equal(drawn[beyond], image[beyond])
+    corner = shaped(image, (100, 60, 200, 150), labels=[1])
+    corner.masks[0, 90:, 140:] = False
+    drawn = draw.draw(corner)
+    assert np.array_equal(drawn[90:150, 140:200], image[90:150, 140:200])
+    assert (drawn[90:150, 138:140] == colour).all() and (drawn[88:90, 140:200] == colour).all()
+
+
+def test_touching_objects_of_a_class_have_different_shades():
+    gray = np.full((200, 300, 3), 128, np.uint8)
+    drawn = draw.draw(shaped(gray, *[(40 * i, 100, 40 * i + 40, 180) for i in range(6)]))
+    colours = {tuple(drawn[150, 40 * i + 20]) for i in range(6)}
+    rims = {tuple(drawn[150, 40 * i]) for i in range(6)}
+    assert len(colours) == len(rims) == 6
+    apart = draw.draw(shaped(gray, (0, 100, 40, 180), (40, 100, 80, 180), labels=[0, 1]))
+    assert tuple(apart[150, 40]) == pen.PALETTE[1]  # the first of a class has its very colour
+
+
+def test_of_masks_that_overlap_the_surest_is_seen_as_if_alone():
+    image = picture(200, 300)
+    places, labels = [(50, 80, 150, 180), (100, 100, 200, 190)], [0, 1]
+    alone = [draw.draw(shaped(image, p, labels=[k])) for p, k in zip(places, labels, strict=True)]
+    common = np.s_[130:178, 102:148]
+    for scores, top in [([0.9, 0.5], 0), ([0.5, 0.9], 1)]:
+        drawn = draw.draw(shaped(image, *places, scores=scores, labels=labels))
+        assert np.array_equal(drawn[common], alone[top][common])
+        assert not np.array_equal(drawn[common], alone[1 - top][common])
+
+
+def test_masks_none_found_empty_and_at_the_edge():
+    image = picture(120, 90)
+    assert np.array_equal(draw.draw(shaped(image)), image)
+    box = np.array([[20, 60, 70, 100]], np.float32)
+    drawn = draw.draw(shaped(image, (0, 0, 0, 0), boxes=box, scores=[0.4]))
+    assert (drawn[99, 20:70] == pen.PALETTE[0]).all()  # a thin box, since there are no pixels
+    assert np.array_equal(drawn[65:98, 21:69], image[65:98, 21:69])
+    whole = draw.draw(shaped(image, (0, 0, 90, 120)))
+    assert (whole[[60, 118, 119], [0, 40, 40]] == pen.PALETTE[0]).all()
+    assert not (whole[60, 40] == pen.PALETTE[0]).all()
+    bare = shaped(image, (3, 3, 60, 60))
+    bare.names = bare.labels = None
+    assert draw.draw(bare).shape == image.shape
+
+
 def test_png_round_trip():
     image = picture(7, 9)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(draw.png(image)))), image)

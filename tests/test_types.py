@@ -9,6 +9,7 @@ import pytest
 
 from boda.errors import DataError, Problem, UsageError, unknown
 from boda.registry import Registry
+from boda.run_lengths import decode
 from boda.types import ArraySamples, Prediction, Sample
 
 
@@ -95,3 +96,13 @@ def test_a_data_error_names_file_line_field_why_and_fix() -> None:
     )
     assert str(many).count("bad") == 20 and "… and 10 more" in str(many)
     assert str(many).endswith("So.")
+
+
+def test_masks_in_json_are_cocos_code() -> None:
+    masks = np.zeros((2, 3, 4), bool)
+    masks[1, 1:, 2] = True
+    said = json.loads(json.dumps(Prediction("x", (3, 4), masks=masks).to_dict()))["masks"]
+    # Down the columns: all 12 of background; 7 of background, 2 of the object, 3 of background.
+    assert said == [{"size": [3, 4], "counts": "<"}, {"size": [3, 4], "counts": "723"}]
+    for mask, code in zip(masks, said, strict=True):
+        assert np.array_equal(decode(code), mask)

@@ -11,21 +11,24 @@ nor wrong, nor is missing it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from boda.metrics import NothingToMeasure
 from boda.metrics.matching import (
+    Columns,
     Curves,
     Pairs,
-    box_areas,
+    Shared,
     match,
     pair_up,
     voc_average,
     voc_matches,
 )
+from boda.metrics.objects import Found, Truth, checked, shared_masks
+
+__all__ = ["Detection", "Found", "Truth"]
 
 IOUS = np.linspace(0.5, 0.95, 10)
 MOST = 100  # detections a class in a picture
@@ -33,40 +36,8 @@ MOST = 100  # detections a class in a picture
 AREAS = {"": (0, 1e10), "_small": (0, 32**2), "_medium": (32**2, 96**2), "_large": (96**2, 1e10)}
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a detector found in one picture.
-
-    Attributes:
-        boxes: (N, 4) xyxy, pixels.
-        scores: (N,) higher is surer.
-        labels: (N,) class indices.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is in one picture.
-
-    Attributes:
-        boxes: (M, 4) xyxy, pixels.
-        labels: (M,) class indices.
-        crowd: (M,) bool: neither right nor wrong to find; none where not given.
-        areas: (M,) square pixels, deciding small, medium, large: the masks' in COCO; else the boxes'.
-    """
-
-    boxes: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray | None = None
-    areas: np.ndarray | None = None
-
-
 class Detection:
-    """Right and wrong boxes of a detector, fed picture by picture.
+    """Right and wrong boxes of a detector, or its masks, fed picture by picture.
 
     Of equal scores the picture given first comes first, within a picture the box given first. A
     class without objects (crowds do not count) has no figures and enters no mean. All numbers are
@@ -74,14 +45,18 @@ class Detection:
 
     Args:
         classes: the classes' names in the order of the labels.
+        masks: the masks' overlap counts, not the boxes', and so do their pixels where detections
+            are to be small to large; ``compute`` puts ``mask_`` before its figures' names. The
+            masks themselves are not kept.
     """
 
-    def __init__(self, classes: list[str]) -> None:
+    def __init__(self, classes: list[str], masks: bool = False) -> None:
         if not classes:
             raise ValueError("a detector has at least one class")
-        self.classes = list(classes)
+        self.classes, self.masks = list(classes), masks
         self._found: list[tuple[np.ndarray, ...]] = []  # boxes, scores, labels
         self._truth: list[tuple[np.ndarray, ...]] = []  # boxes, labels, crowd, areas
+        self._shared: list[Shared] = []  # of the masks, where they count
         self._curves: dict[str, Curves] = {}
 
     def update(self, found: Found, truth: Truth) -> None:
@@ -89,31 +64,31 @@ class Detection:
 
         Raises:
             ValueError: shapes that do not fit, numbers that are not finite, boxes with x2 < x1,
-                labels that are not class indices. Nothing is counted then.
+                labels that are not class indices, masks that are missing. Nothing is counted then.
         """
-        boxes, labels = self._checked(found, "detections")
-        scores = _column(found.scores, len(boxes), np.float64, "scores")
-        real, classes = self._checked(truth, "objects")
-        crowd = np.zeros(len(real), bool)
-        if truth.crowd is not None:
-            crowd = _column(truth.crowd, len(real), bool, "crowd")
-        areas = box_areas(real)
-        if truth.areas is not None:
-            areas = _column(truth.areas, len(real), np.float64, "areas")
-        self._found.append((boxes, scores, labels))
-        self._truth.append((real, classes, crowd, areas))
+        columns, real = checked(found, truth, len(self.classes))
+        if self.masks:
+            shared = shared_masks(found, truth)
+            if truth.areas is None:
+                real = (*real[:3], shared.truth)
+            self._shared.append(shared)
+        self._found.append(columns)
+        self._truth.append(real)
         self._curves.clear()
 
     def merge(self, other: Detection) -> None:
         """Add what ``other`` has counted, as if its pictures had been given here, after these.
 
         Raises:
-            ValueError: ``other`` is about other classes.
+            ValueError: ``other`` is about other classes, or not about masks as well.
         """
         if other.classes != self.classes:
             raise ValueError("only metrics of the same classes, in the same order, can be merged")
+        if other.masks != self.masks:
+            raise ValueError("figures of boxes and of masks cannot be merged")
         self._found += other._found
         self._truth += other._truth
+        self._shared += other._shared
         self._curves.clear()
 
     @property
@@ -129,7 +104,7 @@ class Detection:
             ``map_medium``, ``map_large``: mean average precision over the classes; ``ar1``,
             ``ar10``, ``ar``: mean recall with at most 1, 10 and 100 detections a class in a
             picture; ``ar_small``, ``ar_medium``, ``ar_large``. A size that no object has is left
-            out.
+            out. Of masks ``mask_map``, ``mask_map50``, ….
 
         Raises:
             NothingToMeasure: no picture that was counted has an object.
@@ -147,7 +122,8 @@ class Detection:
         out |= {f"map{name}": precision[name] for name in AREAS if name}
         out |= {f"ar{most}": _mean(everything.recall_within(most)) for most in (1, 10)}
         out |= {f"ar{name}": _mean(self._of_size(name).recall_within(MOST)) for name in AREAS}
-        return {name: float(value) for name, value in out.items() if not np.isnan(value)}
+        prefix = "mask_" * self.masks
+        return {prefix + name: float(value) for name, value in out.items() if not np.isnan(value)}
 
     def per_class(self) -> dict[str, dict[str, Any]]:
         """Each class's figures, 0..1, None where it has no objects.
@@ -252,10 +228,18 @@ class Detection:
         """All pictures' pairs; of the detections only those of at least that score."""
         if not self._truth:
             raise ValueError("there are no pictures to compute metrics of")
-        found = [
-            tuple(column[columns[1] >= least] for column in columns) for columns in self._found
-        ]
-        return pair_up(found, self._truth, len(self.classes), most, apart)
+        found: Columns = self._found
+        shared = self._shared
+        if least > -np.inf:
+            sure = [columns[1] >= least for columns in found]
+            found = [tuple(c[kept] for c in cs) for cs, kept in zip(found, sure, strict=True)]
+            if self.masks:
+                shared = [
+                    Shared(each.both[kept], each.found[kept], each.truth)
+                    for each, kept in zip(shared, sure, strict=True)
+                ]
+        k = len(self.classes)
+        return pair_up(found, self._truth, k, most, apart, shared if self.masks else None)
 
     def _of_size(self, name: str) -> Curves:
         """The curves where only objects of one of the sizes count; computed once."""
@@ -264,36 +248,6 @@ class Detection:
             k = len(self.classes)
             self._curves = {size: Curves(pairs, AREAS[size], IOUS, k) for size in AREAS}
         return self._curves[name]
-
-    def _checked(self, told: Found | Truth, what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes as float64 and labels as int64, or an error that says what is wrong."""
-        boxes = np.asarray(told.boxes, np.float64)
-        if boxes.size == 0:
-            boxes = boxes.reshape(0, 4)
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"boxes of the {what} have shape {boxes.shape}; (N, 4) is meant")
-        if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
-            raise ValueError(f"a box of the {what} is not finite, or has x2 < x1 or y2 < y1")
-        labels = np.asarray(told.labels)
-        if labels.size and not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels of the {what} are {labels.dtype}; integers are meant")
-        labels = _column(labels, len(boxes), np.int64, f"labels of the {what}")
-        if labels.size and not 0 <= labels.min() <= labels.max() < len(self.classes):
-            raise ValueError(
-                f"labels of the {what} span {labels.min()}..{labels.max()}; "
-                f"0..{len(self.classes) - 1} is meant"
-            )
-        return boxes, labels
-
-
-def _column(values: np.ndarray, length: int, dtype: type, name: str) -> np.ndarray:
-    values = np.asarray(values)
-    if values.shape != (length,):
-        raise ValueError(f"{name}: shape {values.shape}; ({length},) is meant, one a box")
-    values = values.astype(dtype)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name}: not all numbers are finite")
-    return values
 
 
 def _mean(values: np.ndarray) -> float:

@@ -46,7 +46,29 @@ class Pairs:
     inside: np.ndarray
 
 
-def pair_up(found: Columns, truth: Columns, classes: int, most: float, apart: bool = True) -> Pairs:
+@dataclass(frozen=True)
+class Shared:
+    """How far the masks of one picture overlap, all in pixels.
+
+    Attributes:
+        both: (N, M) of each detection and each object.
+        found: (N,) of each detection.
+        truth: (M,) of each object.
+    """
+
+    both: np.ndarray
+    found: np.ndarray
+    truth: np.ndarray
+
+
+def pair_up(
+    found: Columns,
+    truth: Columns,
+    classes: int,
+    most: float,
+    apart: bool = True,
+    shared: Sequence[Shared] | None = None,
+) -> Pairs:
     """Bring the detections and objects of each group together.
 
     Args:
@@ -55,14 +77,15 @@ def pair_up(found: Columns, truth: Columns, classes: int, most: float, apart: bo
         classes: how many there are.
         most: so many detections of a group count, the surest.
         apart: False makes a group of a whole picture, whatever the classes.
+        shared: for each picture how far its masks overlap; without it the boxes' overlap counts.
     """
     boxes, scores, labels = (np.concatenate(column) for column in zip(*found, strict=True))
     real, kinds, crowd, sizes = (np.concatenate(column) for column in zip(*truth, strict=True))
     group = _groups(found, labels, classes, apart)
-    order = np.lexsort((-scores, group))  # stable: of equal scores the one given first
-    rank = _places(group[order])
-    order, rank = order[rank < most], rank[rank < most]
-    boxes, scores, labels, group = boxes[order], scores[order], labels[order], group[order]
+    chosen = np.lexsort((-scores, group))  # stable: of equal scores the one given first
+    rank = _places(group[chosen])
+    chosen, rank = chosen[rank < most], rank[rank < most]
+    boxes, scores, labels, group = boxes[chosen], scores[chosen], labels[chosen], group[chosen]
 
     home = _groups(truth, kinds, classes, apart)
     order = np.argsort(home, kind="stable")
@@ -71,16 +94,17 @@ def pair_up(found: Columns, truth: Columns, classes: int, most: float, apart: bo
     one = np.repeat(np.arange(len(boxes)), end - begin)
     other = begin[one] + _places(one)
 
-    both = box_areas(
-        np.hstack(
-            [
-                np.maximum(boxes[one, :2], real[other, :2]),
-                np.minimum(boxes[one, 2:], real[other, 2:]),
-            ]
+    if shared is None:
+        areas, extents, both = (
+            box_areas(boxes),
+            box_areas(real),
+            _box_shared(boxes[one], real[other]),
         )
-    )
-    areas = box_areas(boxes)
-    union = areas[one] + box_areas(real)[other] - both
+    else:
+        areas = np.concatenate([picture.found for picture in shared])[chosen]
+        extents = np.concatenate([picture.truth for picture in shared])[order]
+        both = _mask_shared(shared, chosen[one], order[other])
+    union = areas[one] + extents[other] - both
     iou, inside = _share(both, union), _share(both, areas[one])
     return Pairs(labels, scores, areas, group, rank, kinds, crowd, sizes, one, other, iou, inside)
 
@@ -220,6 +244,20 @@ def voc_average(right: np.ndarray, there: int, points: int | None) -> float:
 def box_areas(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) → (N,) square pixels; 0 where a side is negative."""
     return np.asarray((boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(axis=1))
+
+
+def _box_shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    return box_areas(np.hstack([low, high]))
+
+
+def _mask_shared(shared: Sequence[Shared], found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(P,) pixels of pairs of a detection and an object, both numbered through all pictures."""
+    rows = np.repeat([picture.both.shape[1] for picture in shared], [len(p.both) for p in shared])
+    begins = np.cumsum(rows) - rows  # of each detection's row among all numbers
+    columns = np.concatenate([np.arange(picture.both.shape[1]) for picture in shared])
+    numbers = np.concatenate([picture.both.ravel() for picture in shared])
+    return np.asarray(numbers[begins[found] + columns[truth]].astype(np.float64))
 
 
 def _groups(pictures: Columns, labels: np.ndarray, classes: int, apart: bool) -> np.ndarray:
