@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-import boda.ops.together  # noqa: F401 it registers the operator
+import boda.ops.roi_operator  # they register the operators
+import boda.ops.together  # noqa: F401
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -40,4 +41,37 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         """``TopK``."""
         return op.TopK(scores, op.Constant(value_ints=[count]), axis=1)[1]
 
-    return {torch.ops.boda.best.default: best, torch.ops.boda.keep.default: keep}
+    def align(
+        maps: Any, boxes: Any, pictures: Any, levels: Any, size: Any, samples: int, aligned: bool
+    ) -> Any:
+        """``RoiAlign`` in each level of the boxes that are there, then back in their order."""
+
+        def pool(level: Any, boxes: Any, pictures: Any) -> Any:
+            return op.RoiAlign(
+                level,
+                boxes,
+                pictures,
+                coordinate_transformation_mode="half_pixel" if aligned else "output_half_pixel",
+                output_height=size[0],
+                output_width=size[1],
+                sampling_ratio=samples,
+            )
+
+        if len(maps) == 1:
+            return pool(maps[0], boxes, pictures)
+        numbers = [op.Constant(value_ints=[k]) for k in range(len(maps))]
+        here = [op.Squeeze(op.NonZero(op.Equal(levels, k)), numbers[0]) for k in numbers]
+        pooled = [
+            pool(level, op.Gather(boxes, some), op.Gather(pictures, some))
+            for level, some in zip(maps, here, strict=True)
+        ]
+        order = op.Concat(*here, axis=0)
+        count = op.Squeeze(op.Shape(order), numbers[0])
+        place = op.Range(op.Constant(value_int=0), count, op.Constant(value_int=1))
+        return op.Gather(op.Concat(*pooled, axis=0), op.ScatterElements(order, order, place))
+
+    return {
+        torch.ops.boda.align.default: align,
+        torch.ops.boda.best.default: best,
+        torch.ops.boda.keep.default: keep,
+    }

@@ -64,6 +64,7 @@ from boda.ops.pooling import (
     min_pool,
     unpool,
 )
+from boda.ops.roi import box_levels, pool_levels, roi_align, roi_pool
 from boda.ops.suppression import nms, soft_nms
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "average_pool",
     "bitmap",
     "box_area",
+    "box_levels",
     "channels",
     "ciou",
     "clip_boxes",
@@ -110,9 +112,12 @@ __all__ = [
     "pairwise",
     "parameters",
     "pointwise",
+    "pool_levels",
     "receptive_field",
     "rgb_to_hsv",
     "rgb_to_lab",
+    "roi_align",
+    "roi_pool",
     "same_padding",
     "separable_ratio",
     "shape_iou",

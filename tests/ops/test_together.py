@@ -41,6 +41,8 @@ def test_no_score_no_box() -> None:
 
 def test_the_operators_keep_their_promises_to_torch() -> None:
     scores = torch.rand(2, 30)
-    torch.library.opcheck(best, (scores, 7))
+    torch.library.opcheck(torch.ops.boda.best.default, (scores, 7))
     boxes = torch.rand(2, 30, 4).sort(2).values
-    torch.library.opcheck(keep, (boxes, scores, torch.zeros(2, 30).long(), 1, 0.5))
+    torch.library.opcheck(
+        torch.ops.boda.keep.default, (boxes, scores, torch.zeros(2, 30).long(), 1, 0.5)
+    )
