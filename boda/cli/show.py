@@ -47,6 +47,9 @@ def check(report: CheckReport) -> None:
     print(
         f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} {things}: {_few(data['classes'])}"
     )
+    if "objects" in data:
+        outlined = f", {data['outlines']:,} of them with an outline" if data["outlines"] else ""
+        print(f"{data['objects']:,} objects{outlined}")
     if report.sizes:
         (low_h, low_w), (mid_h, mid_w), (high_h, high_w) = (
             report.sizes[name] for name in ("min", "median", "max")

@@ -21,6 +21,7 @@ import numpy as np
 from boda.data import verdicts
 from boda.data.findings import Look, balance, mark, misfit, repeated
 from boda.data.image import PictureReader
+from boda.data.outlined import digest
 from boda.data.verdicts import Verdict, judge, key_of
 from boda.errors import DataError, Problem
 from boda.types import ArraySamples, Dataset, Sample
@@ -38,7 +39,7 @@ class CheckReport:
         problems: the reader's and the check's, errors first.
         sizes: ``{"min": [h, w], "median": [h, w], "max": [h, w], "gray": share of gray pictures}``;
             empty where no picture is sound.
-        fingerprint: hex digest of classes, ids, labels and pixels.
+        fingerprint: hex digest of classes, ids, labels and pixels; for instances, of outlines too.
         sound: split → (N,) bool, False where a sample has an error.
     """
 
@@ -93,13 +94,14 @@ class CheckReport:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of ``boda check``."""
+        """The JSON of ``boda check``; objects and their outlines are counted where there are boxes."""
         return {
             "format": self.dataset.format,
             "task": self.dataset.task,
             "samples": len(self.dataset),
             "classes": list(self.dataset.classes),
             "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
+            **_objects(self.dataset),
             "problems": [problem.to_dict() for problem in self.problems],
         }
 
@@ -244,6 +246,23 @@ def _row_digests(rows: np.ndarray) -> np.ndarray:
     return (words @ factors).view(np.int64)
 
 
+def _objects(dataset: Dataset) -> dict[str, int]:
+    marked = [
+        sample
+        for samples in dataset.splits.values()
+        if not isinstance(samples, ArraySamples)
+        for sample in samples
+        if sample.boxes is not None
+    ]
+    if not marked:
+        return {}
+    outlined = sum(outline is not None for sample in marked for outline in sample.outlines or ())
+    return {
+        "objects": sum(len(sample.boxes) for sample in marked if sample.boxes is not None),
+        "outlines": outlined,
+    }
+
+
 def _keep(samples: Sequence[Sample], sound: np.ndarray) -> Sequence[Sample]:
     if isinstance(samples, ArraySamples):
         return samples.take(np.flatnonzero(sound))
@@ -267,6 +286,8 @@ def _sizes(looks: dict[str, Look]) -> dict[str, Any]:
 
 def _fingerprint(dataset: Dataset, looks: dict[str, Look]) -> str:
     content = {split: look.content for split, look in looks.items()}
+    if dataset.task == "instances":
+        content["outlines"] = digest(dataset)
     text = json.dumps([dataset.classes, content], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

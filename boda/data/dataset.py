@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from boda.data.outlined import learned
 from boda.data.prepare import Preparation
+from boda.data.working_masks import WorkingMasks
 from boda.types import ArraySamples, Sample
 
 GIB = 1 << 30
@@ -89,13 +91,19 @@ class Pictures:
         images: (N, C, H, W) uint8 when everything fits in memory, else None.
         boxes, box_labels, points: see ``Batch``; None where the samples have none. Crowds and
             difficult objects are not among the boxes: they are not to be learned.
+        masks: of each picture (n, H, W) bool, in the order of its boxes; None where nobody wants
+            them, since they cost time and memory.
         mirror_order: see ``Batch``.
     """
 
     mirror_order: Tensor | None = None
 
     def __init__(
-        self, samples: Sequence[Sample], preparation: Preparation, images: np.ndarray | None = None
+        self,
+        samples: Sequence[Sample],
+        preparation: Preparation,
+        images: np.ndarray | None = None,
+        with_masks: bool = False,
     ) -> None:
         self.samples, self.preparation = samples, preparation
         self.images = (
@@ -108,6 +116,7 @@ class Pictures:
         else:
             self.labels = torch.tensor([sample.label or 0 for sample in samples])
         self.boxes, self.box_labels = _objects(samples, preparation)
+        self.masks = WorkingMasks(samples, preparation) if with_masks else None
         self.points = _points(samples, preparation)
 
     def __len__(self) -> int:
@@ -143,6 +152,7 @@ class Pictures:
             index,
             boxes=None if self.boxes is None else [self.boxes[i] for i in rows],
             box_labels=None if self.box_labels is None else [self.box_labels[i] for i in rows],
+            masks=None if self.masks is None else [self.masks[i] for i in rows],
             points=None if self.points is None else self.points[index],
             mirror_order=self.mirror_order,
         )
@@ -167,9 +177,7 @@ def _objects(
     boxes, labels = [], []
     for sample in samples:
         own = np.zeros((0, 4), np.float32) if sample.boxes is None else sample.boxes
-        kept = np.ones(len(own), bool)
-        for left_out in (sample.crowd, sample.difficult):
-            kept &= True if left_out is None else ~left_out
+        kept = learned(sample)
         moved = preparation.moved(own[kept].reshape(-1, 2, 2), sample.shape).reshape(-1, 4)
         boxes.append(torch.from_numpy(moved))
         own_labels = np.zeros(len(own), np.int64) if sample.labels is None else sample.labels

@@ -146,7 +146,7 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         return []
     problems = []
     ours = counts[learned]
-    boxes = dataset.task in ("detect", "localize")
+    boxes = dataset.task in ("detect", "localize", "instances")
     what = "boxes" if boxes else "pictures"
     fix = "Add pictures of the rare classes" + ("." if boxes else ", or fit with --balance.")
     for split, theirs in counts.items():

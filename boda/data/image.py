@@ -109,7 +109,7 @@ def decode(data: bytes, source: str) -> np.ndarray:
     Raises:
         DataError: empty, no picture, damaged or truncated, or more than 178 million pixels.
     """
-    picture = _open(data, source)
+    picture = open_picture(data, source)
     try:
         picture.load()
         # Some kinds have turned themselves while loading, and then no longer say so.
@@ -154,7 +154,7 @@ def peek(source: bytes | str | Path | BinaryIO) -> tuple[int, int, str]:
 def _peek(file: BinaryIO, name: str) -> tuple[int, int, str]:
     head = file.read(4096)
     file.seek(0)
-    picture = _open(head, name, file)
+    picture = open_picture(head, name, file)
     (width, height), kind = picture.size, picture.format
     # Pillow gives the size of a TIFF turned already; a PNG without EXIF would be decoded to
     # look for it.
@@ -184,8 +184,12 @@ def looks_like(data: bytes) -> str:
     return "no format that is known"
 
 
-def _open(data: bytes, source: str, file: BinaryIO | None = None) -> Image.Image:
-    """Open a picture by its header; ``data`` is its beginning where ``file`` holds all of it."""
+def open_picture(data: bytes, source: str, file: BinaryIO | None = None) -> Image.Image:
+    """Open a picture by its header; ``data`` is its beginning where ``file`` holds all of it.
+
+    Raises:
+        DataError: empty, no picture, or more than 178 million pixels.
+    """
     if not data:
         _fail(source, "the file is empty (0 bytes)", "Get it again or take it away.")
     try:

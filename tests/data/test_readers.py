@@ -23,6 +23,7 @@ from boda.data.tree import open_tree
 from boda.errors import BodaError, DataError, UsageError
 from boda.types import ArraySamples, Sample
 from tests.data import detection_sets as detection
+from tests.data import mask_sets as masks
 from tests.data import points_sets as points
 
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -86,6 +87,7 @@ def samples_of(root: Path) -> dict[str, Path]:
         "manifest": root / "manifest",
         **detection.samples_of(root),
         **points.samples_of(root),
+        **masks.samples_of(root),
     }
 
 
@@ -112,7 +114,7 @@ def test_contract(name: str, tmp_path: Path) -> None:
         for sample in list(samples):
             assert sample.image.dtype == np.uint8
             assert sample.image.ndim == 3
-            if dataset.task == "detect":
+            if dataset.task in ("detect", "instances"):
                 assert sample.boxes is not None and sample.labels is not None
                 assert len(sample.boxes) and sample.labels.max() < len(dataset.classes)
             elif dataset.task == "landmarks":

@@ -23,6 +23,7 @@ from typing import ClassVar, Protocol
 
 from boda.data.image import IMAGE_SUFFIXES, looks_like
 from boda.data.largest import with_largest
+from boda.data.outlined import with_outlines
 from boda.data.tree import Tree, open_tree
 from boda.errors import DataError, UsageError, unknown
 from boda.registry import Registry
@@ -108,6 +109,8 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
     dataset = fitting[0]().read(tree)
     dataset.problems[:0] = tree.problems
     dataset.task = task or dataset.task
+    if task == "instances":
+        return with_outlines(dataset)
     return with_largest(dataset) if task == "localize" else dataset
 
 

@@ -189,8 +189,9 @@ def gather(
     pictures: Sequence[Marked],
     classes: list[str],
     problems: list[Problem],
+    task: str = "detect",
 ) -> Dataset:
-    """A data set for detection.
+    """A data set of objects.
 
     Args:
         root: what the person named.
@@ -198,6 +199,7 @@ def gather(
         pictures: also the broken ones, which are left out.
         classes: in the format's order; a name that is not among them is an error.
         problems: what the reader found; what is found here is put behind it.
+        task: what the data is for, where nobody says.
 
     Raises:
         DataError: no picture is left, or there are no classes.
@@ -216,7 +218,7 @@ def gather(
         splits.setdefault(picture.split, []).append(_sample(picture, numbers))
     problems += [*_negatives(kept), *_cut(root, kept)]
     ordered = {split: splits[split] for split in ORDER if split in splits}
-    return Dataset(root, reader, "detect", classes, dict(ordered), problems)
+    return Dataset(root, reader, task, classes, dict(ordered), problems)
 
 
 def classes_of(pictures: Sequence[Marked]) -> list[str]:

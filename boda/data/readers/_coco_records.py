@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from boda.data.readers._boxes import Wrong, shown, size_of
+from boda.data.readers._shapes import bounded
 from boda.data.tree import Entry
 from boda.errors import DataError
+from boda.run_lengths import run_lengths
 
 SIMPLEST = "Give a whole number or a text."
+UNREAD = "The box is read, the outline is not: correct it."
+OUTLINE = "segmentation"
 
 
 def identity(record: object, field: str) -> int | str:
@@ -48,31 +52,41 @@ def size(record: dict[str, Any], entry: Entry) -> tuple[int, int]:
 
 
 def outline_of(value: object, size: tuple[int, int]) -> list[np.ndarray] | dict[str, Any]:
-    """Polygons, (K, 2) float64 each, or the run-length code as it is."""
-    fix = "The box is read, the outline is not: correct it."
-    where = "segmentation"
+    """Polygons, (K, 2) float64 each, or the run-length code as it is; both can be drawn."""
     if isinstance(value, list):
-        polygons = []
-        for points in value:
-            if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
-                raise Wrong("a polygon is not [x, y, x, y, …], three points at least", fix, where)
-            try:
-                if not {int, float}.issuperset(map(type, points)):
-                    raise ValueError
-                flat = np.array(points, np.float64)
-                if not np.isfinite(flat).all():
-                    raise ValueError
-            except (ValueError, OverflowError):
-                raise Wrong("a polygon has what is no finite number", fix, where) from None
-            polygons.append(flat.reshape(-1, 2))
-        return polygons
+        return [_polygon(numbers, size) for numbers in value]
     if not isinstance(value, dict) or value.get("size") != list(size):
-        raise Wrong("the run-length code is not of the picture's size", fix, where)
+        raise Wrong("the run-length code is not of the picture's size", UNREAD, OUTLINE)
     counts = value.get("counts")
     if isinstance(counts, list):
-        whole = all(type(count) is int and count >= 0 for count in counts)
-        if not whole or sum(counts) != size[0] * size[1]:
-            raise Wrong("the runs do not add up to the picture's pixels", fix, where)
+        if not all(type(count) is int and 0 <= count < 1 << 48 for count in counts):
+            raise Wrong("the runs are no whole numbers from 0 on", UNREAD, OUTLINE)
     elif not isinstance(counts, str):
-        raise Wrong("the run-length code has no counts", fix, where)
+        raise Wrong("the run-length code has no counts", UNREAD, OUTLINE)
+    try:
+        runs = run_lengths(counts)
+    except ValueError as error:
+        raise Wrong(str(error), UNREAD, OUTLINE) from None
+    pixels = size[0] * size[1]
+    if ((runs < 0) | (runs > pixels)).any() or runs.sum() != pixels:
+        raise Wrong("the runs do not add up to the picture's pixels", UNREAD, OUTLINE)
     return {"size": list(size), "counts": counts}
+
+
+def _polygon(numbers: object, size: tuple[int, int]) -> np.ndarray:
+    if not isinstance(numbers, list) or len(numbers) < 6 or len(numbers) % 2:
+        raise Wrong("a polygon is not [x, y, x, y, …], three points at least", UNREAD, OUTLINE)
+    try:
+        if not {int, float}.issuperset(map(type, numbers)):
+            raise ValueError
+        flat = np.array(numbers, np.float64)
+        if not np.isfinite(flat).all():
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise Wrong("a polygon has what is no finite number", UNREAD, OUTLINE) from None
+    points = flat.reshape(-1, 2)
+    try:
+        bounded(points, size, OUTLINE)
+    except Wrong as wrong:
+        raise Wrong(wrong.why, UNREAD, OUTLINE) from None
+    return points

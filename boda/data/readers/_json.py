@@ -1,9 +1,33 @@
-"""Where the records of a JSON file stand, so that a message can name the line."""
+"""JSON files: their content, and where its records stand, so that a message can name the line."""
 
 from __future__ import annotations
 
 import json
 import re
+from typing import Any
+
+from boda.data.entries import Entry
+from boda.errors import DataError
+
+AGAIN = "Write the file again."
+
+
+def parse(entry: Entry, text: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        DataError: it is no JSON, or no object.
+    """
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        why = f"is no JSON: {error.msg} (column {error.colno})"
+        raise DataError(why, file=entry.source, line=error.lineno, fix=AGAIN) from None
+    except (ValueError, RecursionError) as error:
+        entry.fail(f"cannot be parsed as JSON ({str(error)[:80]})", AGAIN)
+    if not isinstance(content, dict):
+        entry.fail("holds no JSON object", "As {…}, with names and their values.")
+    return content
 
 
 def offsets(text: str) -> dict[str, list[int]]:

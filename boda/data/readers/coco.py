@@ -9,7 +9,6 @@ so two with one id are both read, and said. An outline that cannot be read leave
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterable
@@ -27,7 +26,7 @@ from boda.data.readers._boxes import (
     shown,
 )
 from boda.data.readers._coco_records import flag, identity, outline_of, size
-from boda.data.readers._json import offsets
+from boda.data.readers._json import offsets, parse
 from boda.data.readers._pictures import find, relative, split_in, unread
 from boda.data.readers._tables import decode_text
 from boda.data.tree import Entry, Tree, join
@@ -39,7 +38,6 @@ HEAD = 1 << 16
 FIRST = re.compile(r'\ufeff?\s*\{\s*"(images|annotations|categories|info|licenses|type)"\s*:')
 NEXT = re.compile(r'"(images|annotations|categories)"\s*:')
 OTHER = ("panoptic", "captions", "stuff", "image_info")  # files of COCO without boxes of things
-AGAIN = "Write the file again."
 
 
 @READERS.register("coco")
@@ -47,7 +45,7 @@ class Coco:
     """One JSON file a split, in the folder of the pictures, beside it, or in ``annotations/``."""
 
     name: ClassVar[str] = "coco"
-    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize")
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize", "instances")
     description: ClassVar[str] = "COCO JSON: boxes, polygons, crowds"
     layout: ClassVar[str] = "DATA/annotations/instances_train.json  DATA/train/1.jpg"
 
@@ -163,15 +161,7 @@ class CocoFile:
         return list(by_id.values())
 
     def _parse(self) -> dict[str, Any]:
-        try:
-            content = json.loads(self._text)
-        except json.JSONDecodeError as error:
-            why = f"is no JSON: {error.msg} (column {error.colno})"
-            raise DataError(why, file=self.entry.source, line=error.lineno, fix=AGAIN) from None
-        except (ValueError, RecursionError) as error:
-            self.entry.fail(f"cannot be parsed as JSON ({str(error)[:80]})", AGAIN)
-        if not isinstance(content, dict):
-            self.entry.fail("holds no JSON object", "As COCO's: images, annotations, categories.")
+        content = parse(self.entry, self._text)
         for key in ("images", "annotations", "categories"):
             if not isinstance(content.get(key), list):
                 self.entry.fail(f"has no list '{key}'", "COCO has images, annotations, categories.")

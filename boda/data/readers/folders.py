@@ -23,12 +23,13 @@ SIDE_SUFFIXES = frozenset(
     )
     for kind in kinds
 )
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+SAY_MORE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 # Top folders of detection and segmentation sets: their names are no classes.
 NOT_CLASSES = frozenset(
     (
         *("images", "jpegimages", "imagesets", "annotations", "annotation", "labels"),
         *("masks", "pedmasks", "segmentationclass", "segmentationobject", "panoptic", "semantic"),
+        *("instances", "instance_masks"),
     )
 )
 
@@ -56,10 +57,8 @@ class Folders:
         }
         if below and below <= NOT_CLASSES:  # train/images beside train/labels
             return False
-        if not splits and len(tops) == 1:
-            files = files + tree.children(join(base, tops[0]))[1]
-        if not splits and len(tops) == 1 and any(file.lower().endswith(TABLES) for file in files):
-            return False  # one folder of pictures with a table beside it, which says the classes
+        if _is_other(tree, base, [] if splits else tops, files):
+            return False
         start = [join(base, split) + "/" for split in splits] or [f"{base}/" if base else ""]
         return any(
             "/" in name[len(prefix) :] and is_picture_name(name)
@@ -80,6 +79,19 @@ class Folders:
         records = _records(tree, base, places, problems)
         problems += _empty_folders(tree, places, records)
         return assemble(tree.root, self.name, records, problems)
+
+
+def _is_other(tree: Tree, base: str, tops: list[str], files: list[str]) -> bool:
+    """Whether the folders belong to a set that says more than classes; ``tops`` without splits."""
+    if len(tops) == 1:
+        inner, more = tree.children(join(base, tops[0]))
+        if any(folder.casefold() in NOT_CLASSES for folder in inner):
+            return True
+        # One folder of pictures with a table in it or beside it, which says the classes.
+        if any(file.lower().endswith(SAY_MORE) for file in files + more):
+            return True
+    masks = [name for name in tree.folders if name.rpartition("/")[2] == "masks"]
+    return any(f"{name[:-5]}images" in tree.folders for name in masks)  # ID/images, ID/masks
 
 
 def _base(tree: Tree) -> str:

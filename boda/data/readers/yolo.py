@@ -19,6 +19,7 @@ import numpy as np
 from boda.data.readers import READERS
 from boda.data.readers._boxes import Marked, Wrong, gather, number, shown, size_of
 from boda.data.readers._pictures import inside
+from boda.data.readers._shapes import bounded
 from boda.data.readers._tables import decode_text
 from boda.data.readers._yolo_layout import Folders, find_layout
 from boda.data.readers._yolo_layout import recognizes as recognizes_layout
@@ -37,7 +38,7 @@ class Yolo:
     """``images/train/1.jpg`` with ``labels/train/1.txt``, or both in one folder; ``data.yaml``."""
 
     name: ClassVar[str] = "yolo"
-    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize")
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize", "instances")
     description: ClassVar[str] = "YOLO txt: a file a picture, a line a box"
     layout: ClassVar[str] = "DATA/data.yaml  DATA/images/train/1.jpg  DATA/labels/train/1.txt"
 
@@ -156,6 +157,7 @@ def _shape(cells: list[str], size: tuple[int, int]) -> tuple[list[float], list[n
         raise Wrong(why, FIX)
     if count > 5:
         points = np.array(shares, np.float64).reshape(-1, 2) * (width, height)
+        bounded(points, size, "polygon")
         box = [*points.min(0).tolist(), *points.max(0).tolist()]
         return box, [points]
     x, y, w, h = shares
