@@ -19,7 +19,7 @@ from boda.errors import TrainingError, UsageError
 from boda.files import atomic_write
 from boda.onnx_operators import translations
 from boda.tasks import Method
-from boda.tasks.base import Deciding
+from boda.tasks.base import Deciding, as_tuple, walked
 
 TOLERANCE = 1e-4  # largest difference of a probability
 
@@ -32,8 +32,8 @@ class _Graph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         if not isinstance(self.method, Deciding):
             return (self.method.output(images),)
-        before = self.method.before(images)
-        return (self.method.finish(*before), *before)
+        *before, output = walked(self.method.steps(), images)
+        return (output, *before)
 
 
 def export(method: Method, record: dict[str, Any], pictures: np.ndarray, path: Path) -> float:
@@ -92,23 +92,30 @@ def export(method: Method, record: dict[str, Any], pictures: np.ndarray, path: P
 def _verify(data: bytes, method: Method, pictures: np.ndarray) -> float:
     """The largest difference of outputs, run one by one and as a batch.
 
-    Where the output is decided by numbers that rounding may turn, those are compared with torch's,
-    and the output with what torch decides by the very same numbers.
+    Where the output is decided by numbers that rounding may turn, each step is compared with what
+    torch makes of the very numbers that ONNX Runtime gave before it.
     """
     run = runtime.session(data).run
-    with torch.inference_mode():
-        expected = [each.numpy() for each in _Graph(method)(torch.from_numpy(pictures))]
     worst = 0.0
     for some in (slice(None), *(slice(i, i + 1) for i in range(len(pictures)))):
-        got, *before = run(None, {"images": pictures[some]})
-        if not isinstance(method, Deciding):
-            worst = max(worst, _difference(got, expected[0][some]))
-        else:
-            pairs = zip(before, expected[1:], strict=True)
-            worst = max(worst, *(_difference(a, b[some]) for a, b in pairs))
-            with torch.inference_mode():
-                decided = method.finish(*(torch.from_numpy(each) for each in before))
-            worst = max(worst, outputs.boxes_difference(got, decided.numpy()))
+        output, *before = run(None, {"images": pictures[some]})
+        with torch.inference_mode():
+            worst = max(worst, _apart(method, torch.from_numpy(pictures[some]), [*before, output]))
+    return worst
+
+
+def _apart(method: Method, images: Tensor, got: list[np.ndarray]) -> float:
+    """The largest difference from what ONNX Runtime got, the output last."""
+    if not isinstance(method, Deciding):
+        return _difference(got[0], method.output(images).numpy())
+    worst, given = 0.0, [torch.from_numpy(each) for each in got]
+    done = 0
+    for step in method.steps():
+        values = as_tuple(step.run(*given[:done]) if done else step.run(images))
+        for value, theirs in zip(values, got[done:], strict=False):
+            apart = outputs.boxes_difference if step.boxes else _difference
+            worst = max(worst, apart(theirs, value.numpy()))
+        done += len(values)
     return worst
 
 

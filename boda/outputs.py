@@ -6,17 +6,20 @@ outputs here, so they cannot disagree.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from boda.data.prepare import Preparation
+from boda.masks import paste
 from boda.registry import Registry
 from boda.types import Image, Prediction
 
 TOP = 5  # classes a classifier's prediction lists
 CONFIDENT = 0.25  # score from which a box is told
+BOX = 6  # numbers that tell a box: its corners, its score, its class
 PRESENT = 0.5  # Pc from which a picture is said to have an object
 readers: Registry = Registry("task")
 
@@ -130,6 +133,28 @@ def detect(rows: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
         boxes=seen.original(rows[:, :4]),
         _picture=seen.picture,
     )
+
+
+@readers.register("instances")
+def instances(rows: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
+    """Boxes and masks in pixels of the original picture, the surest first.
+
+    Args:
+        rows: (K, 6 + s·s) as those of ``detect``, then a mask of s×s probabilities over the box.
+        classes: names.
+        seen: the picture.
+    """
+    found = detect(rows[:, :BOX], classes, seen)
+    masks = pasted(rows[rows[:, 4] > 0], seen.preparation, seen.size)
+    return replace(found, masks=masks)
+
+
+def pasted(rows: np.ndarray, preparation: Preparation, size: tuple[int, int]) -> np.ndarray:
+    """The masks of rows as ``instances`` reads them, (N, H, W) bool of an original of (H, W) pixels."""
+    side = math.isqrt(rows.shape[1] - BOX)
+    small = rows[:, BOX:].reshape(-1, side, side)
+    corners = preparation.moved_back(rows[:, :4].reshape(-1, 2, 2), size)
+    return paste(small, corners.reshape(-1, 4), size)
 
 
 def boxes_difference(a: np.ndarray, b: np.ndarray) -> float:

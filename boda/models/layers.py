@@ -124,6 +124,69 @@ class ConvNorm(nn.Sequential):
             self.append(activation(inplace=True))
 
 
+class FixedNorm(nn.Module):
+    """Batch norm whose numbers never change: (N, C, H, W) → the same shape.
+
+    Weight, bias and running averages are buffers, as in detectors that learn from two pictures at a
+    time: averages over so few would be noise. The names are those of ``nn.BatchNorm2d``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One product and one sum for each value."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return x * scale.view(1, -1, 1, 1).to(x.dtype) + shift.view(1, -1, 1, 1).to(x.dtype)
+
+
+def fix_norms(net: nn.Module) -> None:
+    """Put a ``FixedNorm`` in the place of every batch norm of a network, with its numbers."""
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                fixed = FixedNorm(child.num_features, child.eps)
+                state = child.state_dict()
+                del state["num_batches_tracked"]
+                fixed.load_state_dict(state)
+                setattr(module, name, fixed)
+
+
+def fold_eps(tensors: dict[str, Tensor], theirs: float, ours: float = 1e-5) -> dict[str, Tensor]:
+    """The tensors of a network whose norms add another number to the variances than ours do.
+
+    Each norm's weight is multiplied by √((variance + ours) / (variance + theirs)), so that it scales
+    as it did. In float64, so that only the last rounding is left.
+
+    Args:
+        tensors: by name; norms have a ``weight`` and a ``running_var``.
+        theirs: what they add to a variance.
+        ours: what we add.
+
+    Returns:
+        the same names; what is no norm's weight is the same tensor.
+    """
+    folded = dict(tensors)
+    for name, tensor in tensors.items():
+        place, _, last = name.rpartition(".")
+        if last == "running_var":
+            weight, variance = tensors[f"{place}.weight"], tensor.double()
+            growth = ((variance + ours) / (variance + theirs)).sqrt()
+            folded[f"{place}.weight"] = (weight.double() * growth).to(weight.dtype)
+    return folded
+
+
 class StochasticDepth(nn.Module):
     """Leaves out a block's F(x), for each picture of the batch by itself: (N, …) → the same shape.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -258,20 +258,42 @@ class Method(nn.Module, ABC):
         )  # (pixels / 255 − mean) / std in one pass
 
 
-@runtime_checkable
-class Deciding(Protocol):
-    """A method whose output is ``finish(*before(images))``: numbers, and what is decided by them.
+class Step(NamedTuple):
+    """A part of the way from pictures to the output.
 
-    Rounding may turn a decision, never the numbers before it: an export is verified on both.
+    Attributes:
+        run: the first takes the pictures; each other all values that were computed before it.
+        boxes: whether it gives rows of boxes, of which equally sure ones may change places.
     """
 
-    def before(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, H, W) uint8 → the numbers that ``finish`` decides by."""
+    run: Callable[..., Tensor | tuple[Tensor, ...]]
+    boxes: bool = False
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A method that decides on its way, such as which boxes stay; its output is the last value.
+
+    Rounding may turn a decision, and all that follows is then another. An export is therefore
+    verified step by step, each on the very numbers that it was given.
+    """
+
+    def steps(self) -> tuple[Step, ...]:
+        """The way from (N, C, H, W) uint8 pictures to the output."""
         ...
 
-    def finish(self, *values: Tensor) -> Tensor:
-        """What ``before`` gave → the output."""
-        ...
+
+def walked(steps: Sequence[Step], images: Tensor) -> list[Tensor]:
+    """All values of all steps, the output last."""
+    values: list[Tensor] = []
+    for step in steps:
+        values += as_tuple(step.run(*values) if values else step.run(images))
+    return values
+
+
+def as_tuple(values: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """One tensor, or several, as several."""
+    return (values,) if isinstance(values, Tensor) else values
 
 
 tasks: Registry[Task] = Registry("task")

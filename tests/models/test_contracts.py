@@ -47,6 +47,13 @@ def flat(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
     return torch.cat([part.flatten(1) for part in parts], 1)
 
 
+def before_choosing(
+    output: torch.Tensor | tuple[torch.Tensor, ...],
+) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    """Of a network that looks at regions of its own choice, what it chooses by: rounding chooses others."""
+    return output[:2] if isinstance(output, tuple) and output[0].ndim == 2 else output
+
+
 def at_smallest(entry: models.Entry) -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
     huge = entry.parameters > 200 * 10**6 and "width" in entry.options
@@ -106,15 +113,15 @@ def test_bfloat16_agrees_with_float32(name: str) -> None:
     net, x = at_smallest(models.entry(name))
     net.eval()
     with torch.autocast("cpu", torch.bfloat16):
-        rough = flat(net(x)).float()
-    exact = flat(net(x))
+        rough = flat(before_choosing(net(x))).float()
+    exact = flat(before_choosing(net(x)))
     assert (rough - exact).abs().max() < 0.1 * exact.abs().max() + 0.05
 
 
 def test_eval_does_not_depend_on_the_batch(entry: models.Entry) -> None:
     net, x = at_smallest(entry)
     net.eval()
-    together, alone = flat(net(x))[:1], flat(net(x[:1]))
+    together, alone = flat(before_choosing(net(x)))[:1], flat(before_choosing(net(x[:1])))
     # A detector's answer is thirty layers and three grids away: rounding adds up on the way.
     atol = 1e-5 if entry.task == "classify" else 1e-4
     torch.testing.assert_close(together, alone, atol=atol, rtol=1e-4)

@@ -49,7 +49,13 @@ def new_method(name: str) -> tuple[tasks.Method, models.Entry]:
     return kind(net, preparation, kind.Config()), entry
 
 
-CLASSES = {"classify": 10, "detect": 3, "localize": 3, "landmarks": 5}  # as the data has them
+CLASSES = {  # as the data has them
+    "classify": 10,
+    "detect": 3,
+    "instances": 3,
+    "localize": 3,
+    "landmarks": 5,
+}
 
 
 def some_batch(entry: models.Entry, count: int = 6, classes: int = 3) -> Batch:
@@ -68,6 +74,7 @@ def some_batch(entry: models.Entry, count: int = 6, classes: int = 3) -> Batch:
         torch.arange(count),
         boxes=boxes,
         box_labels=[torch.arange(len(each)) + i % 3 for i, each in enumerate(boxes)],
+        masks=[torch.rand(len(each), side, side, generator=generator) < 0.5 for each in boxes],
         points=points,
     )
 
@@ -178,6 +185,7 @@ def test_its_task_measures_its_output_and_names_the_worst(name: str) -> None:
             label=i % len(classes),
             boxes=np.array([[0.1, 0.2, 0.8, 0.9]], np.float32) * side,
             labels=np.array([i % len(classes)]),
+            masks=generator.random((1, side, side)) < 0.5,
             points=generator.uniform(0, side, (5, 2)).astype(np.float32),
             size=(side, side),
             _image=generator.integers(0, 256, (side, side, 3), dtype=np.uint8),

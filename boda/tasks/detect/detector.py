@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.ops.together import best, keep
-from boda.tasks.base import Default, Method
+from boda.tasks.base import Default, Method, Step, walked
 from boda.tasks.optimizing import optimizer
 
-CANDIDATES = 300  # boxes a picture that go into non-max suppression
 MOST = 100  # that come out of it, as COCO counts them
 LEAST = 0.001  # score of a box that is worth telling at all
 
@@ -22,9 +21,13 @@ class Detector(Method):
     """A method of ``detect``: boxes with scores for every class, then non-max suppression.
 
     Its ``Config`` has ``iou``: boxes of one class that overlap a better one by more are dropped.
+
+    Attributes:
+        rivals: boxes a picture that go into non-max suppression, the surest.
     """
 
     task = "detect"
+    rivals = 300
     numbers = "S × S × A × (5 + C): Pc, bx, by, bh, bw and the classes of every cell"
 
     def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
@@ -51,16 +54,18 @@ class Detector(Method):
         return torch.minimum(boxes.float().clamp(min=0), edges), scores.float()
 
     def finish(self, *values: Tensor) -> Tensor:
-        """Boxes (N, A, 4) and scores (N, A, classes) → (N, 100, 6): x1, y1, x2, y2, score, class.
+        """The last two values, boxes and scores (N, A, classes) → (N, 100, 6), as ``output`` tells them.
 
-        The surest first; rows of score 0 are no boxes.
+        Boxes are (N, A, 4), or (N, A, classes, 4) where every class has its own.
         """
-        boxes, scores = values
+        boxes, scores = values[-2:]
         classes = scores.shape[2]
-        count = min(CANDIDATES, boxes.shape[1] * classes)
+        count = min(self.rivals, boxes.shape[1] * classes)
         place = best(scores.flatten(1), count)
-        cell, label = place // classes, place % classes
-        chosen = boxes.gather(1, cell[..., None].expand(-1, -1, 4))
+        label = place % classes
+        row = place if boxes.ndim == 4 else place // classes
+        boxes = boxes.flatten(1, -2)
+        chosen = boxes.gather(1, row[..., None].expand(-1, -1, 4))
         score = scores.flatten(1).gather(1, place)
         score = torch.where(score >= LEAST, score, 0.0)
         score = torch.where(keep(chosen, score, label, classes, self.overlap), score, 0.0)
@@ -69,9 +74,16 @@ class Detector(Method):
         place = best(score, min(MOST, count))
         return rows.gather(1, place[..., None].expand(-1, -1, 6))
 
+    def steps(self) -> tuple[Step, ...]:
+        """The network's numbers, then non-max suppression."""
+        return Step(self.before), Step(self.finish, boxes=True)
+
     def output(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 → (N, 100, 6): x1, y1, x2, y2 in their pixels, score, class."""
-        return self.finish(*self.before(images))
+        """(N, C, H, W) uint8 → (N, 100, 6): x1, y1, x2, y2 in their pixels, score, class.
+
+        The surest first; rows of score 0 are no boxes.
+        """
+        return walked(self.steps(), images)[-1]
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
         """SGD or AdamW; what is one-dimensional (norms, biases) is not decayed."""
