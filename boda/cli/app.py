@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from boda import api, options
-from boda.cli import augmenting, converting, convolving, looking, show, synthesizing
+from boda.cli import augmenting, converting, convolving, looking, proposing, show, synthesizing
 from boda.cli.common import Json, emit
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
@@ -306,3 +306,4 @@ convolving.register(app)
 augmenting.register(app)
 converting.register(app)
 synthesizing.register(app)
+proposing.register(app)

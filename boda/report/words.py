@@ -23,6 +23,18 @@ WORDS = {
     "ar_small": "recall, small",
     "ar_medium": "recall, medium",
     "ar_large": "recall, large",
+    "mask_map": "mask mAP, IoU 0.50 to 0.95",
+    "mask_map50": "mask mAP at IoU 0.5",
+    "mask_map75": "mask mAP at IoU 0.75",
+    "mask_map_small": "mask mAP, small (to 32² pixels)",
+    "mask_map_medium": "mask mAP, medium",
+    "mask_map_large": "mask mAP, large (from 96²)",
+    "mask_ar1": "recall with 1 mask",
+    "mask_ar10": "recall with 10 masks",
+    "mask_ar": "recall with 100 masks",
+    "mask_ar_small": "mask recall, small",
+    "mask_ar_medium": "mask recall, medium",
+    "mask_ar_large": "mask recall, large",
     "mean_iou": "mean IoU",
     "iou50": "IoU of 0.5 and more",
     "localized": "that and the right class",
@@ -39,7 +51,7 @@ PLAIN = frozenset({"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "bas
 SMALLER = frozenset(
     {"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "failure_rate"}
 )
-THINGS = {"detect": "boxes"}  # what the samples of a class are
+THINGS = {"detect": "boxes", "instances": "objects"}  # what the samples of a class are
 COLUMNS = {
     "f1": "F1",
     "ap": "AP",
@@ -66,6 +78,8 @@ MISTAKES = {
     "detect": "Those with most objects missed or invented first. Dashed white: what is there; in "
     f"colour: what it said, from a score of {CONFIDENT:g} on. Look here for boxes that were never "
     "drawn, and for what the training pictures lack.",
+    "instances": "Those with most objects missed or invented first, by their boxes. Dashed white: what "
+    f"is there; in colour: what it said, from a score of {CONFIDENT:g} on.",
     "localize": "The worst first. Dashed white: what is there; in colour: what it said.",
     "landmarks": "The largest error first. Rings: where the points are; discs: where it said.",
 }
