@@ -20,8 +20,9 @@ from boda.errors import DataError, Problem, UsageError
 from boda.mirroring import Network, mirrored
 from boda.types import Image, Prediction
 
-BOXES = ("detect", "localize")  # tasks whose predictions hold boxes
-TILED = ("detect",)  # tasks of which a picture may show any number of things
+BOXES = ("detect", "instances", "localize")  # tasks whose predictions hold boxes
+MANY = ("detect", "instances")  # of these, those of which a picture may show any number of things
+TILED = ("detect",)  # what tiles see can be put together
 SMALLEST_TILE = 32
 Picture = str | Path | np.ndarray
 
@@ -47,7 +48,7 @@ class Predictor:
     ) -> None:
         self.network, self.task, self.classes = network, task, list(classes)
         self.preparation = replace(preparation, channels=3)
-        if task in TILED:  # of the others a prediction holds no more than it is sure of
+        if task in MANY:  # of the others a prediction holds no more than it is sure of
             self.confidence = outputs.CONFIDENT
         self.problems: list[Problem] = []
         self.at_once = 1
@@ -124,6 +125,8 @@ class Predictor:
         read = outputs.readers[self.task]
         for row, (image, source) in zip(scores, pictures, strict=True):
             seen = outputs.Seen(image, source, self.preparation)
+            if self.task in MANY:  # before masks of the picture's size are made of them
+                row = row[row[:, 4] >= self.confidence]
             yield read(row, self.classes, seen).surest(self.confidence)
 
     def _put_together(self, parts: list[Prediction], views: np.ndarray) -> Prediction:

@@ -196,6 +196,7 @@ class Prediction:
     embedding: np.ndarray | None = None
     image: Image | None = None
     _picture: Image | None = field(default=None, repr=False)
+    _codes: list[dict[str, Any]] | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The one JSON schema of predictions: plain lists and numbers, without absent fields.
@@ -209,6 +210,8 @@ class Prediction:
                 out[name] = value.tolist() if isinstance(value, np.ndarray) else list(value)
         if self.masks is not None:
             out["masks"] = [encode(mask) for mask in self.masks]
+        elif self._codes is not None:
+            out["masks"] = self._codes
         return out
 
     def surest(self, confidence: float) -> Prediction:
@@ -236,9 +239,14 @@ class Prediction:
 
         Pillow.fromarray(self.draw()).save(path)
 
-    def forget_picture(self) -> None:
-        """Let go of the original pixels; drawing reads them from ``source`` again."""
+    def forget_pixels(self) -> None:
+        """Let go of the original pixels, which drawing reads from ``source`` again, and of the masks.
+
+        ``to_dict`` still tells the masks: their run-length codes are kept.
+        """
         self._picture = None
+        if self.masks is not None:
+            self._codes, self.masks = [encode(mask) for mask in self.masks], None
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""

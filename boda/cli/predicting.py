@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, PngImagePlugin
-
 from boda import video
+from boda.cli.panoptic import Panoptic
+from boda.cli.signing import ours, signed
 from boda.draw import draw
 from boda.errors import DataError, Problem, UsageError
 from boda.files import atomic_write
 from boda.predicting import Predictor, find_pictures
 from boda.progress import Progress
 from boda.types import Prediction
-
-MADE_BY = ("Software", "boda")  # written into a drawn picture: such a one may be replaced
 
 
 @dataclass
@@ -119,16 +116,23 @@ def plan(inputs: list[str], out: Path | None, progress: Progress) -> Work:
 
 def carry_out(work: Work, predictor: Predictor, batch: int, progress: Progress) -> Found:
     """Look at everything, and write what was seen."""
-    found = Found()
+    found, panoptic = Found(), None
     if work.out is not None:
+        if predictor.task == "instances":
+            panoptic = Panoptic(work.out, predictor.classes)
         work.out.mkdir(parents=True, exist_ok=True)
     with progress.working("looking"):
         for prediction in predictor.predict_all(work.pictures, batch):
             if work.drawn:
-                atomic_write(work.drawn[prediction.source], _png(prediction))
-            prediction.forget_picture()  # a folder of thousands must not fill the memory
+                place = work.drawn[prediction.source]
+                atomic_write(place, signed(draw(prediction)))
+                if panoptic is not None:
+                    panoptic.add(prediction, place.name)
+            prediction.forget_pixels()  # a folder of thousands must not fill the memory
             found.predictions.append(prediction)
             progress.advance(len(found.predictions), len(work.pictures))
+        if panoptic is not None:
+            panoptic.close()
         found.problems += predictor.problems
         for path, made, lines in work.videos:
             try:
@@ -138,20 +142,11 @@ def carry_out(work: Work, predictor: Predictor, batch: int, progress: Progress) 
     return found
 
 
-def _png(prediction: Prediction) -> bytes:
-    """The drawn prediction as a file that says who made it."""
-    about = PngImagePlugin.PngInfo()
-    about.add_text(*MADE_BY)
-    buffer = io.BytesIO()
-    Image.fromarray(draw(prediction)).save(buffer, "PNG", pnginfo=about)
-    return buffer.getvalue()
-
-
 def _refuse_to_replace(
     out: Path, inputs: list[Path], drawn: list[Path], videos: list[tuple[Path, Path, Path]]
 ) -> None:
     """What ``boda predict`` made before may be replaced; a person's own files never."""
-    theirs = [path for path in drawn if path.exists() and not _ours(path)]
+    theirs = [path for path in drawn if path.exists() and not ours(path)]
     for _, made, lines in videos:
         if made.exists() != lines.exists():  # both were made together, or none by us
             theirs.append(made if made.exists() else lines)
@@ -163,15 +158,6 @@ def _refuse_to_replace(
             f"{theirs[0]} is there already, and is none that boda predict drew: name another "
             f"folder than {out} with --out."
         )
-
-
-def _ours(path: Path) -> bool:
-    key, value = MADE_BY
-    try:
-        with Image.open(path) as picture:
-            return picture.info.get(key) == value
-    except (OSError, ValueError, SyntaxError):
-        return False
 
 
 def _videos_in(folder: Path) -> int:
