@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from boda import tasks
+from boda import footprint, tasks
 from boda.data.dataset import Pictures
 from boda.errors import DataError, UsageError
 from boda.metrics import NothingToMeasure
@@ -17,6 +17,7 @@ from boda.trained import Trained
 from boda.types import Dataset
 
 GALLERY = 24  # mistakes shown in a report
+AT_ONCE, PIXELS = 256, 2**22  # pictures that are looked at together, and pixels of them, at most
 
 
 def choose_split(dataset: Dataset, split: str | None) -> str:
@@ -33,15 +34,24 @@ def evaluate(trained: Trained, pictures: Pictures) -> tuple[dict[str, Any], list
     """Figures over labelled pictures, and the gallery of the worst mistakes.
 
     Returns:
-        ``{"samples", "metrics", "per_class", "confusion", "calibration"}``, and the mistakes, the most
-        confident first: ``{"image", "source", "truth", "predicted", "score"}``.
+        ``{"samples", "metrics", "a_picture", …}``, what one picture costs (``footprint``), and what the
+        task tells beside; and the mistakes, the most confident first: ``{"image", "source", "truth",
+        "predicted", "score"}``.
     """
     task = tasks.task(trained.task)
     collected = task.metrics(trained.classes)
     outputs: list[np.ndarray] = []
-    metrics = measure(trained.method, task, pictures, collected, keep=outputs)
+    height, width = trained.method.size
+    at_once = max(1, min(AT_ONCE, PIXELS // (height * width)))
+    metrics = measure(trained.method, task, pictures, collected, size=at_once, keep=outputs)
     metrics |= task.baseline(trained.method, trained.classes, pictures)
-    figures = {"samples": len(pictures), "metrics": metrics, **task.details(collected)}
+    some = np.stack([pictures.prepared(i) for i in range(min(footprint.MOST, len(pictures)))])
+    figures = {
+        "samples": len(pictures),
+        "metrics": metrics,
+        "a_picture": footprint.footprint(trained.method, some.transpose(0, 3, 1, 2)),
+        **task.details(collected),
+    }
     gallery = task.mistakes(trained.classes, np.concatenate(outputs), pictures, GALLERY)
     return figures, gallery
 

@@ -24,11 +24,11 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-BODA = [sys.executable, "-m", "boda"]
+from timed import BODA, fit_and_measure
+
 SETTINGS = {
     "scenes": (
         ["--size", "128", "--minutes", "5", "--lr", "4e-3", "--set", "classes=2"],
@@ -69,26 +69,17 @@ def main() -> None:
 def one(what: str, data: str, format: str | None, out: Path, seed: int) -> dict:
     """Fit with one seed, and measure."""
     settings, split = SETTINGS[what]
-    run = out / f"{what}-{seed}"
     how = ["--format", format, "--drop"] if format else []
-    fit = ["fit", "detect", data, *settings, *how, "--seed", str(seed), "--out", str(run)]
-    subprocess.run([*BODA, *fit], check=True)
-    done = subprocess.run(
-        [*BODA, "evaluate", str(run), "--split", split, "--json"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
+    told = fit_and_measure(
+        "detect", data, [*settings, *how, "--seed", str(seed)], split, out / f"{what}-{seed}"
     )
-    metrics = json.loads(done.stdout)["metrics"]
-    rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    figures = told.pop("figures")
     return {
         "what": what,
         "seed": seed,
-        "map50": round(metrics["map50"], 4),
-        "map": round(metrics["map"], 4),
-        "epochs": len(rows),
-        "pictures_per_second": sorted(r["images_per_second"] for r in rows)[len(rows) // 2],
-        "seconds": rows[-1]["seconds"],
+        "map50": round(figures["map50"], 4),
+        "map": round(figures["map"], 4),
+        **told,
     }
 
 

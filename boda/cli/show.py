@@ -70,11 +70,10 @@ def fitted(run: Run) -> None:
     print(f"\n{result['model']}: {result['epochs']} epochs in {duration(result['seconds'] or 0)}")
     figures(result["metrics"])
     print(f"run     {run.path}\nreport  {run.report}\n")
-    following(
-        f"boda evaluate {run.path}",
-        f"boda predict {run.path} PICTURE --out seen/",
-        f"boda export {run.path}",
-    )
+    next_ones = [f"boda evaluate {run.path}", f"boda predict {run.path} PICTURE --out seen/"]
+    if run.record.get("exports", True):
+        next_ones.append(f"boda export {run.path}")
+    following(*next_ones)
 
 
 def evaluated(result: dict[str, Any]) -> None:
@@ -83,6 +82,8 @@ def evaluated(result: dict[str, Any]) -> None:
         f"{result['model']} on {result['samples']:,} pictures ({result['split']}) of {result['data']}"
     )
     figures(result["metrics"])
+    cost = result["a_picture"]
+    print(f"  a picture: {cost['milliseconds']:.1f} ms, {cost['megabytes']:,.0f} MB at most")
     classes = result.get("per_class", {})
     there = [{"class": n, **row} for n, row in classes.items() if row["support"]]
     if there:

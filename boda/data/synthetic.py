@@ -2,7 +2,7 @@
 
 A picture depends on (seed, index, size) alone. Its parts lie at the same places in every size, but
 for those that would hide too much there. An object's mask is what can be seen of it, where later
-objects do not hide it, and its box is the extent of that mask; of every object at least a quarter
+objects do not hide it, and its box is the extent of that mask; of every object at least half
 is seen. In ``semantic`` 0 is the ground and k + 1 the class k.
 """
 
@@ -39,7 +39,7 @@ DOMAINS = {"A": "circle", "B": "square"}
 KINDS = {"scenes": "detect", "objects": "localize", "faces": "landmarks"}  # and the task of each
 SMALLEST, LARGEST = 32, 4096  # pixels of a picture's side
 MOST_OBJECTS = 8
-SEEN = 0.25  # of every object at least
+SEEN = 0.5  # of every object at least: of less nobody can tell what it is a part of
 EMPTY = 0.2  # share of the pictures of one object that have none
 TRIES = 6  # places that are tried for an object
 GRAIN, GRAIN_AT_NIGHT = 3, 5
@@ -255,7 +255,7 @@ def _thing(
 
 
 def _fits(thing: _Thing, things: list[_Thing]) -> bool:
-    """Whether at least a quarter is seen of it, and of all those behind it."""
+    """Whether at least half is seen of it, and of all those behind it."""
     if thing.seen.sum() < SEEN * thing.area:
         return False
     return all((o.seen & ~thing.seen).sum() >= SEEN * o.area for o in things)

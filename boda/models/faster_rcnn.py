@@ -25,8 +25,7 @@ from boda.ops.roi import pool_levels
 from boda.ops.together import best, keep
 
 PAPER = "Ren, He, Girshick, Sun 2015, arXiv 1506.01497, and Lin et al. 2016, arXiv 1612.03144"
-STRIDES = (4, 8, 16, 32)
-LEVELS = (*STRIDES, 64)  # with the one that the pyramid adds
+STRIDES = (4, 8, 16, 32)  # of the maps; a backbone may lack the last
 RATIOS = (0.5, 1.0, 2.0)  # height / width of the anchors
 OVERLAP = 0.7  # of regions that are proposed: others are the same region
 LEAST = 1e-3  # pixels that a region must be wide and high
@@ -130,7 +129,8 @@ class FasterRCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = sizes
-        self.backbone = Backbone(backbone, channels, STRIDES, options)
+        self.backbone = Backbone(backbone, channels, STRIDES, options, fewer=True)
+        self.strides = (*self.backbone.strides, 2 * self.backbone.strides[-1])  # the pyramid adds one
         if not sizes.norm:
             fix_norms(self.backbone)
         self.pyramid = FeaturePyramid(self.backbone.widths, sizes.width, sizes.norm)
@@ -165,7 +165,7 @@ class FasterRCNN(nn.Module):
             (A, 4) xyxy pixels, level by level, row by row.
         """
         ratios, found = torch.tensor(RATIOS), []
-        for each, stride in zip(maps, LEVELS, strict=True):
+        for each, stride in zip(maps, self.strides, strict=True):
             side = stride * self.sizes.anchor / 2
             half = torch.stack([side / ratios.sqrt(), side * ratios.sqrt()], 1).round()
             h, w = each.shape[-2:]
@@ -208,7 +208,7 @@ class FasterRCNN(nn.Module):
 
     def pooled(self, maps: Sequence[Tensor], boxes: Tensor, pictures: Tensor, grid: int) -> Tensor:
         """Regions (R, 4) of the ``pictures`` (R,) → (R, C, grid, grid), each from the level of its size."""
-        return pool_levels(maps[: len(STRIDES)], STRIDES, boxes, pictures, grid)
+        return pool_levels(maps[:-1], self.strides[:-1], boxes, pictures, grid)
 
     def second(
         self, maps: Sequence[Tensor], boxes: Tensor, pictures: Tensor

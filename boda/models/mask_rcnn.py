@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from boda.models import register
 from boda.models.faster_rcnn import LARGE, SMALL, FasterRCNN, Sizes, owners
-from boda.models.layers import initialize
+from boda.models.layers import Doubling, initialize
 
 PAPER = "He, Gkioxari, Dollár, Girshick 2017, arXiv 1703.06870"
 GRID = 14  # cells of a region, each way, from which its mask is made
@@ -36,7 +37,7 @@ class MaskHead(nn.Module):
     def __init__(self, width: int, depth: int, classes: int) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(depth))
-        self.enlarge = nn.ConvTranspose2d(width, width, 2, 2)
+        self.enlarge = Doubling(width, width)
         self.masks = nn.Conv2d(width, 1 + classes, 1)
         initialize(self)
         nn.init.kaiming_normal_(self.enlarge.weight, mode="fan_out", nonlinearity="relu")
@@ -71,7 +72,8 @@ class MaskRCNN(FasterRCNN):
 
     def masks(self, maps: Sequence[Tensor], boxes: Tensor, pictures: Tensor) -> Tensor:
         """Regions (R, 4) of the ``pictures`` (R,) → (R, 1 + classes, 28, 28) logits, float32."""
-        return self.mask_head(self.pooled(maps, boxes, pictures, GRID)).float()
+        cells = self.pooled(maps, boxes, pictures, GRID)
+        return self.mask_head(cells.contiguous(memory_format=torch.channels_last)).float()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """One pass over its own proposals: Faster R-CNN's four, and masks (N, K', 1 + classes, 28, 28).

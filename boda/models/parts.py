@@ -78,16 +78,26 @@ def maps(net: nn.Module, x: Tensor, strides: Sequence[int]) -> list[Tensor]:
     Raises:
         UsageError: the network has no trunk, or no map of such a stride.
     """
+    found = _last_maps(net, x, max(strides))
+    if missing := [stride for stride in strides if stride not in found]:
+        raise UsageError(f"{type(net).__name__} has no map of stride {missing[0]}.")
+    return [found[stride] for stride in strides]
+
+
+def strides(net: nn.Module, x: Tensor) -> list[int]:
+    """The strides of the maps that ``maps`` can give for pictures like these, rising."""
+    return sorted(_last_maps(net, x, x.shape[-1]))
+
+
+def _last_maps(net: nn.Module, x: Tensor, largest: int) -> dict[int, Tensor]:
     side, found = x.shape[-1], {1: x}
     for step in _steps(net):
         x = step(x)
         stride = 2 ** round(math.log2(side / x.shape[-1]))  # whatever way a layer rounds
-        if stride > max(strides):
+        if stride > largest:
             break
         found[stride] = x
-    if missing := [stride for stride in strides if stride not in found]:
-        raise UsageError(f"{type(net).__name__} has no map of stride {missing[0]}.")
-    return [found[stride] for stride in strides]
+    return found
 
 
 def _steps(net: nn.Module) -> Sequence[Callable[[Tensor], Tensor]]:

@@ -28,21 +28,28 @@ class Backbone(nn.Module):
         channels: of the pictures.
         strides: of the maps that are wanted, such as (8, 16, 32).
         options: of the classifier, such as ``width``.
+        fewer: whether it may lack the coarsest of them, as SqueezeNet does.
 
     Raises:
         UsageError: there is no such classifier, it has no such option or no maps of these strides.
 
     Attributes:
-        name, channels, strides, options: as given.
+        name, channels, options: as given.
+        strides: of its maps.
         net: the classifier, its head taken out; its weights keep their names.
         widths: channels of the maps.
     """
 
     def __init__(
-        self, name: str, channels: int, strides: tuple[int, ...], options: dict[str, Any]
+        self,
+        name: str,
+        channels: int,
+        strides: tuple[int, ...],
+        options: dict[str, Any],
+        fewer: bool = False,
     ) -> None:
         super().__init__()
-        self.name, self.channels, self.strides, self.options = name, channels, strides, options
+        self.name, self.channels, self.options = name, channels, options
         refuse = [option for option in options if option not in models.entry(name).options]
         if refuse:
             raise UsageError(
@@ -51,7 +58,12 @@ class Backbone(nn.Module):
         self.net = models.create(name, channels=channels, **options)
         with torch.device("meta"):
             side = 2 * max(strides)
-            found = parts.maps(self.whole(channels), torch.empty(1, channels, side, side), strides)
+            whole, x = self.whole(channels), torch.empty(1, channels, side, side)
+            if fewer:
+                last = max(parts.strides(whole, x))
+                strides = tuple(stride for stride in strides if stride <= last)
+            found = parts.maps(whole, x, strides)
+        self.strides = strides
         self.widths = [each.shape[1] for each in found]
         setattr(self.net, parts.head(self.net)[0].partition(".")[0], nn.Identity())
 

@@ -62,7 +62,7 @@ def headline(
         if name != key
     )
     out += f'<ul class="tiles">{tiles}</ul>' if tiles else ""
-    out += _facts(record, history, classes)
+    out += _facts(record, history, evaluation, classes)
     if record.get("command"):
         out += f'<p class="label">Repeat it</p>{code(_command(record["command"]))}'
     return out + "</header>"
@@ -121,8 +121,10 @@ def next_commands(record: Mapping[str, Any]) -> str:
     quoted = shlex.quote(run)
     steps = [
         ("See what it says about a picture of yours", f"boda predict {quoted} picture.jpg"),
-        ("Take it elsewhere: one ONNX file, no torch needed", f"boda export {quoted}"),
     ]
+    if record.get("exports", True):
+        told = "Take it elsewhere: one ONNX file, no torch needed"
+        steps.append((told, f"boda export {quoted}"))
     epochs = finite(record.get("epochs"))
     if epochs:
         more = f"boda fit --resume {quoted} --epochs {int(epochs) * 2}"
@@ -154,7 +156,12 @@ def _interval(key: str, value: object, samples: object) -> str:
     return f"With this many pictures: {percent(low)} to {percent(high)} (95 % interval)"
 
 
-def _facts(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: int) -> str:
+def _facts(
+    record: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    evaluation: Mapping[str, Any],
+    classes: int,
+) -> str:
     seconds = record.get("seconds")
     if seconds is None and finite(record.get("minutes")) is not None:
         seconds = 60 * float(record["minutes"])
@@ -162,12 +169,15 @@ def _facts(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]], clas
         seconds = sum(finite(row.get("seconds")) or 0.0 for row in history) or None
     splits = [n for v in _splits(record).values() if (n := finite(v)) is not None]
     versions = record.get("versions") or {}
+    cost = evaluation.get("a_picture") or {}
     facts = {
         "classes": count(classes) if classes else "",
         "pictures": count(sum(splits)) if splits else "",
         "parameters": count(record["parameters"]) if record.get("parameters") else "",
         "epochs": count(record.get("epochs") or len(history) or None),
         "time": minutes(seconds),
+        "a picture": f"{cost['milliseconds']:.1f} ms" if cost else "",
+        "memory for it": f"{cost['megabytes']:,.0f} MB" if cost else "",
         "device": esc(record.get("device") or ""),
         "threads": esc(record.get("threads") or ""),
         "precision": esc(record.get("precision") or ""),

@@ -137,6 +137,11 @@ def test_the_exported_network_agrees_with_onnx_runtime(name: str, tmp_path: Path
         "classes": trained.classes,
         "preparation": trained.preparation.to_dict(),
     }
+    if trained.method.unexportable:
+        with pytest.raises(UsageError, match=trained.method.unexportable):
+            export(trained.method, record, pictures, tmp_path / "model.onnx")
+        assert not (tmp_path / "model.onnx").exists()
+        return
     assert export(trained.method, record, pictures, tmp_path / "model.onnx") <= 1e-4
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from boda import models
 from boda.errors import UsageError
+from boda.models.layers import Doubling
 from boda.models.parts import blocks, head, maps
 
 SMALL = [n for n in models.names("classify") if models.entry(n).parameters < 20_000_000]
@@ -81,3 +83,16 @@ def test_a_network_without_steps_is_no_backbone() -> None:
         maps(models.create("lenet5"), torch.zeros(1, 1, 32, 32), (2,))
     with pytest.raises(UsageError, match="no map of stride 32"):
         maps(models.create("squeezenet-1.1"), torch.zeros(1, 3, 128, 128), (8, 16, 32))
+
+
+def test_doubling_is_the_transposed_convolution() -> None:
+    torch.manual_seed(0)
+    ours = Doubling(5, 7).double()
+    x = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    theirs = F.conv_transpose2d(x, ours.weight, ours.bias, 2)
+    assert torch.allclose(ours(x), theirs, atol=1e-12) and ours(x).shape == (2, 7, 6, 8)
+    weights = torch.randn_like(theirs)
+    wanted = torch.autograd.grad((theirs * weights).sum(), [x, *ours.parameters()])
+    found = torch.autograd.grad((ours(x) * weights).sum(), [x, *ours.parameters()])
+    for a, b in zip(found, wanted, strict=True):
+        assert torch.allclose(a, b, atol=1e-12)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from boda.data.dataset import Batch
 from boda.errors import UsageError
-from boda.models.faster_rcnn import LEVELS, RATIOS, WEIGHTS, clipped, owners
+from boda.models.faster_rcnn import RATIOS, WEIGHTS, clipped, owners
 from boda.ops.anchors import match_anchors
 from boda.ops.boxes import decode_boxes, encode_boxes
 from boda.ops.sampling import sample_balanced
@@ -24,7 +24,7 @@ from boda.tasks.base import Default, Step
 from boda.tasks.detect.detector import Detector
 from boda.tasks.optimizing import Optimizing
 
-POSITIVE, NEGATIVE = 0.7, 0.3  # IoU with an object from which an anchor is one, and below which none
+POSITIVE, NEGATIVE = 0.7, 0.3  # IoU with an object: an anchor from there on is one, below it none
 FOUND = 0.5  # IoU from which a region is the object's
 LEAST = 1e-2  # pixels that a box must be wide and high
 BETA = 1 / 9  # of an offset's loss: below it is a square, above it a straight line
@@ -35,7 +35,8 @@ class Config(Optimizing):
     """Settings of the detectors with two stages."""
 
     iou: float = field(
-        default=0.5, metadata={"help": "boxes of a class that overlap a better one more are dropped"}
+        default=0.5,
+        metadata={"help": "boxes of a class that overlap a better one more are dropped"},
     )
     anchors: int = field(
         default=256, metadata={"help": "anchors a picture that the first stage learns from"}
@@ -105,10 +106,11 @@ class TwoStage(Detector):
     def describe(self) -> dict[str, Default]:
         """The anchors, and how many regions are looked at."""
         sizes = self.net.sizes
-        sides = ", ".join(str(sizes.anchor * stride) for stride in LEVELS)  # type: ignore[union-attr]
-        why = f"pixels, at strides {', '.join(map(str, LEVELS))}, with {len(RATIOS)} shapes each"
+        strides = list(self.net.strides)  # type: ignore[arg-type]
+        sides = [sizes.anchor * stride for stride in strides]  # type: ignore[union-attr]
+        why = f"pixels, at strides {', '.join(map(str, strides))}, with {len(RATIOS)} shapes each"
         regions = Default(sizes.proposals, "regions a picture that the second stage looks at")  # type: ignore[union-attr]
-        return {"anchors": Default(sides, why), "proposals": regions}
+        return {"anchors": Default(f"{sides[0]} to {sides[-1]}", why), "proposals": regions}
 
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
         """{"objectness", "region", "classes", "box"}: the first stage's two losses, the second's two."""
@@ -121,7 +123,7 @@ class TwoStage(Detector):
         losses = self._first_loss(logits, deltas, anchors, batch)
         with torch.no_grad():
             boxes = clipped(decode_boxes(deltas, anchors), self.size)
-            count = 2 * self.net.sizes.proposals  # type: ignore[union-attr]
+            count = 2 * self.net.sizes.proposals  # type: ignore[operator, union-attr]
             levels = self.net.levels(maps)  # type: ignore[operator]
             proposed, sure = self.net.propose(logits.sigmoid(), boxes, levels, count)  # type: ignore[operator]
             regions = self._drawn(proposed, sure, batch)
@@ -179,6 +181,10 @@ class TwoStage(Detector):
             total += len(place)
         return Regions(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
+    def pyramid_of(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """The maps among the values of the steps."""
+        return list(values[2 : 2 + len(list(self.net.strides))])  # type: ignore[arg-type]
+
     def candidates(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes (N, K, classes, 4) of every region and class, and their scores (N, K, classes)."""
         return self.second(*self.first(images))
@@ -190,8 +196,3 @@ def _objects(batch: Batch) -> list[tuple[Tensor, Tensor]]:
         nothing = batch.images.new_zeros(0, 4, dtype=torch.float32)
         return [(nothing, nothing[:, 0].long())] * len(batch)
     return list(zip(batch.boxes, batch.box_labels, strict=True))
-
-
-def pyramid_of(values: Sequence[Any]) -> list[Tensor]:
-    """The maps among the values of the steps."""
-    return list(values[2 : 2 + len(LEVELS)])

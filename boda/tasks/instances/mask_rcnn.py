@@ -15,7 +15,7 @@ from boda.models.faster_rcnn import owners
 from boda.models.mask_rcnn import SIDE
 from boda.ops.roi import roi_align
 from boda.tasks.base import Step, methods
-from boda.tasks.detect.two_stage import Regions, TwoStage, pyramid_of
+from boda.tasks.detect.two_stage import Regions, TwoStage
 
 
 @methods.register("mask-rcnn")
@@ -30,7 +30,7 @@ class MaskRCNN(TwoStage):
 
     def masked(self, *values: Tensor) -> Tensor:
         """Rows (N, K, 6), the last value → (N, K, 6 + 28·28): behind them the masks, 0..1, row by row."""
-        maps, rows = pyramid_of(values), values[-1]
+        maps, rows = self.pyramid_of(values), values[-1]
         boxes, labels = rows[..., :4], 1 + rows[..., 5].long()
         logits = self.net.masks(maps, boxes.flatten(0, 1), owners(boxes))  # type: ignore[operator]
         place = labels.flatten()[:, None, None, None].expand(-1, 1, SIDE, SIDE)
@@ -59,7 +59,5 @@ def mask_targets(batch: Batch, regions: Regions) -> Tensor:
         which = regions.which[regions.pictures[regions.positive] == i]
         if len(mine):
             planes = masks[:, None].to(regions.boxes.dtype)
-            out.append(
-                roi_align(planes, regions.boxes[mine], which, SIDE, scale=1.0, aligned=True)
-            )
+            out.append(roi_align(planes, regions.boxes[mine], which, SIDE, scale=1.0, aligned=True))
     return torch.cat(out)[:, 0]

@@ -89,7 +89,9 @@ def masks_there(sample: Sample) -> Truth:
     else:
         outlines = sample.outlines or [None] * len(there.boxes)
         empty = np.zeros((0, *sample.shape), bool)
-        masks = np.stack([of_outline(each, sample.shape) for each in outlines]) if outlines else empty
+        masks = (
+            np.stack([of_outline(each, sample.shape) for each in outlines]) if outlines else empty
+        )
     return Truth(there.boxes, there.labels, there.crowd, there.areas, masks)
 
 
