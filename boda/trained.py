@@ -125,7 +125,7 @@ def find_weights(
     official = backbone.name if backbone is not None and source == WORD else model
     file = locate(source, official, progress)
     said = weights.about(file) if file.is_file() else None
-    if backbone is not None and (said is None or said["model"] != model):
+    if backbone is not None and not _whole(file, model, said):
         with torch.device("meta"):
             whole = backbone.whole(backbone.channels)
         return replace(weights.read(file, whole, backbone.name), of_backbone=True, classes=None)
@@ -133,6 +133,13 @@ def find_weights(
         with torch.device("meta"):
             outline = models.create(model, **said["options"])
     return weights.read(file, outline, model)
+
+
+def _whole(file: Path, model: str, said: dict[str, Any] | None) -> bool:
+    """Whether weights are of all of a network with a backbone, and not a classifier's for that alone."""
+    if said is not None:
+        return bool(said["model"] == model)
+    return any(name.startswith("backbone.") for name in weights.read_state(file))
 
 
 def whose(source: str | Path) -> tuple[str | None, dict[str, Any]]:
@@ -151,9 +158,10 @@ def whose(source: str | Path) -> tuple[str | None, dict[str, Any]]:
 
 
 def _unknown(entry: models.Entry, channels: int) -> Preparation:
-    """Values about zero, where nothing is known about the pictures a network was fitted to."""
+    """The task's rule, and values about zero: nothing is known of what a network was fitted to."""
     middle, spread = (0.5,) * channels, (0.25,) * channels
-    return Preparation(*entry.size, channels, mean=middle, std=spread)
+    rule = tasks.task(entry.task).rule
+    return Preparation(*entry.size, channels, rule, middle, spread)
 
 
 def _numbers(count: int) -> list[str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from boda.data import imagenet
+from boda.data import coco_classes, imagenet
 from boda.models.published import HALF, Published, official
 
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -32,7 +32,7 @@ class Layout:
         size: of the pictures, pixels; 0 = the network's own.
         resize: of the shorter side before the centre is cropped; see ``Preparation``.
         bgr: our name of the first convolution where it was fitted to blue, green, red.
-        classes: "imagenet" or "cifar10": whose names the outputs have.
+        classes: "imagenet", "cifar10" or "coco": whose names the outputs have.
         sure: whether this is known of the file, and not what such files usually hold.
     """
 
@@ -50,12 +50,51 @@ class Layout:
 
     def names(self, count: int) -> list[str] | None:
         """The names of so many classes, where the layout tells them."""
-        known = {"imagenet": imagenet.names, "cifar10": CIFAR10.copy}
+        known = {"imagenet": imagenet.names, "cifar10": CIFAR10.copy, "coco": coco_classes.names}
         names = known[self.classes]() if self.classes else []
         return names if len(names) == count else None
 
 
 BODA = Layout("boda")  # our names, and nothing more
+
+# torchvision's detectors with two stages. Its files of COCO are older than its modules: in them the
+# convolutions lie one or two levels higher.
+FASTER = Layout(
+    "torchvision-faster-rcnn",
+    mark=r"^roi_heads\.box_predictor\.",
+    models="faster-rcnn-resnet50-fpn",
+    renames=(
+        (r"^backbone\.body\.", "backbone.net."),
+        (r"^backbone\.fpn\.inner_blocks\.(\d)(\.0)?\.", r"pyramid.lateral.\1."),
+        (r"^backbone\.fpn\.layer_blocks\.(\d)(\.0)?\.", r"pyramid.smooth.\1."),
+        (r"^rpn\.head\.conv(\.0\.0)?\.", "regions.conv."),
+        (r"^rpn\.head\.cls_logits\.", "regions.objectness."),
+        (r"^rpn\.head\.bbox_pred\.", "regions.deltas."),
+        (r"^roi_heads\.box_head\.", "head."),
+        (r"^roi_heads\.box_predictor\.cls_score\.", "head.classes."),
+        (r"^roi_heads\.box_predictor\.bbox_pred\.", "head.boxes."),
+    ),
+    mean=imagenet.MEAN,
+    std=imagenet.STD,
+    classes="coco",
+)
+MASK = replace(
+    FASTER,
+    name="torchvision-mask-rcnn",
+    mark=r"^roi_heads\.mask_predictor\.",
+    models="mask-rcnn-resnet50-fpn",
+    renames=(
+        *FASTER.renames,
+        (r"^roi_heads\.mask_head\.(\d)\.0\.", r"mask_head.convs.\1."),
+        *(
+            (rf"^roi_heads\.mask_head\.mask_fcn{n + 1}\.", f"mask_head.convs.{n}.")
+            for n in range(4)
+        ),
+        (r"^roi_heads\.mask_predictor\.conv5_mask\.", "mask_head.enlarge."),
+        (r"^roi_heads\.mask_predictor\.mask_fcn_logits\.", "mask_head.masks."),
+    ),
+)
+
 LAYOUTS = (
     # akamaster/pytorch_resnet_cifar10: the CIFAR networks of arXiv 1512.03385.
     Layout(
@@ -118,6 +157,8 @@ LAYOUTS = (
         resize=256,
         classes="imagenet",
     ),
+    MASK,  # before the other: it has that one's tensors, too
+    FASTER,
 )
 
 

@@ -3,6 +3,8 @@
 torchvision's files, timm's for the two networks that torchvision lacks, and akamaster's CIFAR
 networks. Accuracies are those of ILSVRC 2012's validation pictures, one centre crop each, and of
 CIFAR-10's test pictures. The EfficientNets were measured with bicubic resampling; boda's is bilinear.
+Detectors were measured on COCO's validation pictures of 2017, their shorter side scaled to 800 and
+the longer one to 1,333 at most; boda's pictures are letterboxes.
 
 A file is recognized by its content, whatever it is called: its SHA-256 begins with the digits in
 the published name.
@@ -24,7 +26,9 @@ TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1
 HUB = "https://huggingface.co/timm/mobilenetv1_100.ra4_e3600_r224_in1k/resolve/main/"
 AKAMASTER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/"
 HALF = (0.5, 0.5, 0.5)
-WORD = "imagenet"  # what a person writes for a network's official file
+WORD = "imagenet"  # what a person writes for a network's official file …
+COCO_WORD = "coco"  # … and for a detector's
+DATA = {"imagenet": "ImageNet", "cifar10": "CIFAR-10", "coco": "COCO"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Published:
     Attributes:
         model: boda's name of the network.
         file: its name; before the suffix stand the first digits of its SHA-256.
-        top1: share of the validation pictures whose class had the highest score, in percent.
+        top1: share of the validation pictures whose class had the highest score, in percent; None
+            where it is no classifier's.
         top5: share of those whose class was among the five highest; None where it is not told.
         size: of the pictures, pixels.
         resize: to what the shorter side was scaled before the centre was cropped.
@@ -42,27 +47,43 @@ class Published:
         std: likewise.
         place: the address without the file's name.
         classes: whose.
+        box_map, mask_map: COCO's average precision of boxes and of masks, in percent.
+        eps: what was added to the variances of the norms, where that is not what we add.
     """
 
     model: str
     file: str
-    top1: float
+    top1: float | None
     top5: float | None = None
     size: int = 224
     resize: int = 256
     mean: tuple[float, ...] = imagenet.MEAN
     std: tuple[float, ...] = imagenet.STD
     place: str = TORCHVISION
-    classes: Literal["imagenet", "cifar10"] = "imagenet"
+    classes: Literal["imagenet", "cifar10", "coco"] = "imagenet"
+    box_map: float | None = None
+    mask_map: float | None = None
+    eps: float | None = None
 
     @property
     def url(self) -> str:
         """Where it is fetched from."""
         return self.place + self.file
 
+    @property
+    def figures(self) -> str:
+        """What was measured, for the person."""
+        if self.top1 is not None:
+            return f"{self.top1:.1f} % right on {DATA[self.classes]}"
+        of_masks = f" and of {self.mask_map:.1f} for masks" if self.mask_map is not None else ""
+        return f"a mAP of {self.box_map:.1f} for boxes{of_masks} on {DATA[self.classes]}"
+
     def to_dict(self) -> dict[str, Any]:
-        """The file, its address and its accuracies in percent."""
-        return {"file": self.file, "url": self.url, "top1": self.top1, "top5": self.top5}
+        """The file, its address and what was measured, in percent: accuracies, or a detector's mAP."""
+        where = {"file": self.file, "url": self.url}
+        if self.top1 is not None:
+            return {**where, "top1": self.top1, "top5": self.top5}
+        return {**where, "box_map": self.box_map, "mask_map": self.mask_map}
 
 
 # The first row of a network is what `--weights imagenet` fetches; the others are recognized too.
@@ -117,31 +138,59 @@ CIFAR = tuple(
 )
 
 
-def official(model: str) -> Published | None:
-    """The file that `--weights imagenet` means for this network; None where there is none."""
-    return next((row for row in PUBLISHED if row.model == model), None)
+# What `--weights coco` fetches. The networks were fitted with norms that added nothing to the
+# variances; see ``layers.fold_eps``.
+COCO = tuple(
+    Published(
+        model,
+        file,
+        None,
+        size=800,
+        resize=0,
+        classes="coco",
+        box_map=box_map,
+        mask_map=mask_map,
+        eps=0.0,
+    )
+    for model, file, box_map, mask_map in (
+        ("faster-rcnn-resnet50-fpn", "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 37.0, None),
+        ("mask-rcnn-resnet50-fpn", "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 37.9, 34.6),
+    )
+)
+
+
+def official(model: str, word: str = WORD) -> Published | None:
+    """The file that ``--weights`` and this word mean for this network; None where there is none."""
+    return next((row for row in _table(word) if row.model == model), None)
+
+
+def _table(word: str) -> tuple[Published, ...]:
+    """The files that the word "imagenet" or "coco" may mean."""
+    return COCO if word == COCO_WORD else PUBLISHED
 
 
 def recognize(path: Path) -> Published | None:
     """Which published file this is, by its content; None where it is another."""
     digits = sha256(path)
-    known = ((row, hash_in(row.file)) for row in (*PUBLISHED, *CIFAR))
+    known = ((row, hash_in(row.file)) for row in (*PUBLISHED, *CIFAR, *COCO))
     return next((row for row, prefix in known if prefix and digits.startswith(prefix)), None)
 
 
 def locate(source: str | Path, model: str, progress: Progress) -> Path:
-    """The file that ``--weights`` means: a file, a run folder, an address, or the word "imagenet".
+    """The file that ``--weights`` means: a file, a run folder, an address, "imagenet" or "coco".
 
     Raises:
         UsageError: there are no official weights for the network, or the address is not safe.
         DataError: the file cannot be fetched.
     """
-    if source == WORD:
-        row = official(model)
+    if source in (WORD, COCO_WORD):
+        row = official(model, str(source))
         if row is None:
-            names = ", ".join(dict.fromkeys(row.model for row in PUBLISHED))
+            table = _table(str(source))
+            names = ", ".join(dict.fromkeys(row.model for row in table))
             raise UsageError(
-                f"there is no official file of ImageNet weights for {model}. There is for {names}."
+                f"there is no official file of {DATA[str(source)]} weights for {model}. "
+                f"There is for {names}."
             )
         return fetch(row.url, progress)
     if "://" in str(source):

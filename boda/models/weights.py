@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.errors import DataError
+from boda.models.layers import fold_eps
 from boda.models.layouts import BODA, Layout, assumed, known, marked
 from boda.models.parts import backbone, head
 from boda.models.published import Published, recognize
@@ -27,6 +28,7 @@ from boda.models.published import Published, recognize
 MOST_HEADER = 100_000_000  # bytes; safetensors' own bound
 WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
 AUXILIARY = r"^aux\d\."  # heads that help in training only: a network may do without
+COUNTER = "num_batches_tracked"  # of batch norms; nothing is computed from it, fixed ones lack it
 SAID = ("model", "options", "classes", "preparation")  # in the metadata of our own files
 
 
@@ -76,8 +78,7 @@ class Weights:
         if self.about is not None:
             return f"{begin}, which boda fitted with {self.about['model']}"
         if row := self.published:
-            data = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}[row.classes]
-            return f"{begin}: {row.file}, published with {row.top1:.1f} % right on {data}"
+            return f"{begin}: {row.file}, published with {row.figures}"
         if self.layout.mean is None:
             return f"{begin}: they do not say how their pictures were normalized"
         if self.layout.name == BODA.name:
@@ -186,6 +187,8 @@ def read(path: str | Path, net: nn.Module, model: str | None = None) -> Weights:
         tensors = {re.sub(pattern, ours, name): tensor for name, tensor in tensors.items()}
     if layout.bgr in tensors:
         tensors[layout.bgr] = tensors[layout.bgr].flip(1)  # now red, green, blue
+    if row is not None and row.eps is not None:
+        tensors = fold_eps(tensors, row.eps)
     own = net.state_dict()
     rows = _rows(net)
     first = next((name for name, tensor in own.items() if tensor.ndim == 4), "")
@@ -198,7 +201,9 @@ def read(path: str | Path, net: nn.Module, model: str | None = None) -> Weights:
         layout = known(layout, row)
     elif layout is BODA and len(tensors[rows]) == 1000 and channels == 3:
         layout = assumed(model)
-    classes = None if tensors[rows].shape == own[rows].shape else len(tensors[rows])
+    classes = None
+    if tensors[rows].shape != own[rows].shape:
+        classes = len(tensors[rows]) - getattr(net, "background", 0)
     if said is not None and len(said["classes"]):
         classes = len(said["classes"])
     return Weights(file, tensors, layout, said, row, classes, channels)
@@ -216,7 +221,8 @@ def fill(net: nn.Module, found: Weights) -> None:
     if found.of_backbone:
         _fill_backbone(net, found)
         return
-    own, tensors = net.state_dict(), dict(found.tensors)
+    own = net.state_dict()
+    tensors = {k: v for k, v in found.tensors.items() if k in own or not k.endswith(COUNTER)}
     last, rows = _head(net), _rows(net)
     counts = len(own[rows]), len(tensors.get(rows, ()))
 
@@ -236,7 +242,7 @@ def fill(net: nn.Module, found: Weights) -> None:
         del tensors[name]
     for name in found.new:
         tensors[name] = own[name]
-    missing = [k for k in own.keys() - tensors.keys() if not k.endswith("num_batches_tracked")]
+    missing = [k for k in own.keys() - tensors.keys() if not k.endswith(COUNTER)]
     if missing or tensors.keys() - own.keys() or len(other) > len(found.new):
         raise _unlike(found.file, own, tensors)
     net.load_state_dict(tensors, strict=False)
@@ -248,9 +254,7 @@ def _fill_backbone(net: nn.Module, found: Weights) -> None:
     assert within is not None
     own = within.state_dict()
     wrong = [k for k in own if k in found.tensors and own[k].shape != found.tensors[k].shape]
-    missing = [
-        k for k in own.keys() - found.tensors.keys() if not k.endswith("num_batches_tracked")
-    ]
+    missing = [k for k in own.keys() - found.tensors.keys() if not k.endswith(COUNTER)]
     if wrong or missing:
         raise _unlike(found.file, own, found.tensors)
     within.load_state_dict({k: v for k, v in found.tensors.items() if k in own}, strict=False)
@@ -283,7 +287,12 @@ def _rows(net: nn.Module) -> str:
 
 
 def _head(net: nn.Module) -> str:
-    """A pattern of the names of what has a row a class; behind a backbone that is what has another shape."""
+    """A pattern of the names of what has a row a class.
+
+    Where a network with a backbone does not tell, it is what has another shape behind that.
+    """
+    if told := getattr(net, "per_class", None):
+        return rf"({'|'.join(map(re.escape, told))})\."
     return r"(?!backbone\.)" if backbone(net) is not None else re.escape(head(net)[0] + ".")
 
 
@@ -312,8 +321,8 @@ def _unlike(file: Path, own: dict[str, Tensor], tensors: dict[str, Tensor]) -> D
     """Which tensors a file and a network do not share."""
     missing = [name for name in own if name not in tensors]
     parts = (
-        ("it lacks", [name for name in missing if not name.endswith("num_batches_tracked")]),
-        ("it has beside it", [name for name in tensors if name not in own]),
+        ("it lacks", [name for name in missing if not name.endswith(COUNTER)]),
+        ("it has beside it", [k for k in tensors if k not in own and not k.endswith(COUNTER)]),
         (
             "it has in another shape",
             [k for k in own if k in tensors and own[k].shape != tensors[k].shape],
