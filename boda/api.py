@@ -124,7 +124,7 @@ def predictor(
 
     Args:
         name: a file, a run folder, or the name of a model.
-        weights: for a model: a file, a run, an address, or "imagenet" for its official file.
+        weights: for a model: a file, a run, an address, or "imagenet" or "coco" for its official file.
         progress: told what is fetched, and what was assumed of the weights.
         conf: of boxes: the score from which they are told, 0..1; 0.25 if left away.
         iou: of boxes: those that overlap a better one of their class by more are dropped.
@@ -216,7 +216,7 @@ def evaluate(
         name: a run folder; with ``weights``, the name of a model.
         data: by default that of the run.
         split: test where there is one, else val, unless said otherwise.
-        weights: for a model: a file, a run, an address, or "imagenet" for its official file.
+        weights: for a model: a file, a run, an address, or "imagenet" or "coco" for its official file.
         format: how to read the data.
         drop: leave out pictures with errors; what a run left out of its own data stays out.
         progress: where to tell how far it is.
@@ -290,14 +290,14 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def models(task: str | None = None) -> list[dict[str, Any]]:
-    """The registered networks: name, task, input (C×H×W), parameters, paper, summary, imagenet.
+    """The registered networks: name, task, input (C×H×W), parameters, paper, summary, imagenet, coco.
 
-    The last is the official file of weights, ``{"file", "url", "top1", "top5"}`` with accuracies in
-    percent, or None.
+    The last two are official files of weights, or None: ``{"file", "url", "top1", "top5"}`` with
+    accuracies in percent, and ``{"file", "url", "box_map", …}`` with COCO's figures.
     """
     from boda import models as registry
     from boda import tasks as task_registry
-    from boda.models.published import official
+    from boda.models.published import WORDS, official
 
     if task is not None:
         task_registry.task(task)
@@ -312,7 +312,10 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
                 "parameters": entry.parameters,
                 "paper": entry.paper,
                 "summary": entry.summary,
-                "imagenet": row.to_dict() if (row := official(name)) else None,
+                **{
+                    word: row.to_dict() if (row := official(name, word)) else None
+                    for word in WORDS
+                },
             }
         )
     return rows
@@ -331,12 +334,13 @@ def _suppress_from(trained: Trained, iou: float) -> None:
 
 def _run(name: str | Path) -> Run:
     from boda import models
-    from boda.models.published import official
+    from boda.models.published import WORDS, official
     from boda.runs import Run
 
     if not Path(name).exists() and str(name) in models.names():
         raise UsageError(
             f"{name} is a network without weights. Name a run, or give --weights FILE"
-            + (" or --weights imagenet." if official(str(name)) else ".")
+            + "".join(f" or --weights {word}" for word in WORDS if official(str(name), word))
+            + "."
         )
     return Run.open(name)

@@ -24,8 +24,8 @@ def fit_and_measure(
         run: the folder, which must not be there.
 
     Returns:
-        ``{"figures", "epochs", "pictures_per_second", "seconds"}``: the metrics as they are told,
-        the median over the epochs, and the seconds of the fit.
+        ``{"figures", "a_picture", "epochs", "pictures_per_second", "seconds"}``: the metrics and what
+        a picture costs as they are told, the median over the epochs, and the seconds of the fit.
     """
     subprocess.run([*BODA, "fit", task, str(data), *settings, "--out", str(run)], check=True)
     done = subprocess.run(
@@ -36,8 +36,10 @@ def fit_and_measure(
     )
     rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     speeds = sorted(row["images_per_second"] for row in rows)
+    evaluation = json.loads(done.stdout)
     return {
-        "figures": json.loads(done.stdout)["metrics"],
+        "figures": evaluation["metrics"],
+        "a_picture": evaluation["a_picture"],
         "epochs": len(rows),
         "pictures_per_second": speeds[len(speeds) // 2],
         "seconds": rows[-1]["seconds"],

@@ -79,6 +79,7 @@ def one(what: str, data: str, format: str | None, out: Path, seed: int) -> dict:
         "seed": seed,
         "map50": round(figures["map50"], 4),
         "map": round(figures["map"], 4),
+        "milliseconds": round(told.pop("a_picture")["milliseconds"], 1),
         **told,
     }
 

@@ -30,7 +30,7 @@ Format = Annotated[str | None, typer.Option(help="how to read the data, where tw
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="where NAME is a model: FILE, RUN, https address, or imagenet: the official file"
+        help="where NAME is a model: FILE, RUN, https address, or imagenet or coco: the official file"
     ),
 ]
 
@@ -250,7 +250,7 @@ def models(
     task: Annotated[str | None, typer.Option(help="only networks for this task")] = None,
     as_json: Json = False,
 ) -> None:
-    """The networks there are; under `imagenet`, how many of its pictures the official weights get right.
+    """The networks there are; their official weights, by those right on ImageNet or by COCO's mAP.
 
     Example: boda models --task classify
     """

@@ -93,16 +93,18 @@ def evaluated(result: dict[str, Any]) -> None:
 
 
 def models(rows: Sequence[dict[str, Any]]) -> None:
-    """One line a network under its paper; where there are official weights, their accuracy on ImageNet."""
+    """One line a network under its paper; where there are official weights, how good they are."""
     wide = max((len(row["name"]) for row in rows), default=0) + 2
-    print(f"  {'name':<{wide}}{'task':<12}{'input':<12}{'parameters':>12}  imagenet")
+    print(f"  {'name':<{wide}}{'task':<12}{'input':<12}{'parameters':>12}  official weights")
     papers: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         papers.setdefault(row["paper"], []).append(row)
     for paper, group in papers.items():
         print(f"\n{paper}")
         for row in group:
-            right = f"{row['imagenet']['top1']:.1f} %" if row["imagenet"] else ""
+            right = f"imagenet {row['imagenet']['top1']:.1f} %" if row["imagenet"] else ""
+            if row["coco"]:
+                right = f"coco mAP {row['coco']['box_map']:.1f}"
             line = f"  {row['name']:<{wide}}{row['task']:<12}{row['input']:<12}{row['parameters']:>12,}"
             print(f"{line}  {right}".rstrip())
 

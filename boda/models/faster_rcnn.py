@@ -44,6 +44,8 @@ class Sizes:
         before: regions a level that go into non-max suppression.
         proposals: regions a picture that come out of it.
         norm: batch norms that learn; else those of the backbone are fixed.
+        side: of a region that is looked up at stride 16, pixels. With 224, as in the paper, a
+            small region has 7×7 pixels of the finest map: more place, less meaning.
     """
 
     width: int
@@ -52,10 +54,11 @@ class Sizes:
     before: int
     proposals: int
     norm: bool
+    side: int = 224
 
 
 LARGE = Sizes(256, 1024, 8, 1000, 1000, norm=False)
-SMALL = Sizes(64, 256, 4, 256, 128, norm=True)
+SMALL = Sizes(64, 256, 4, 256, 128, norm=True, side=56)
 
 
 class RegionHead(nn.Module):
@@ -208,7 +211,8 @@ class FasterRCNN(nn.Module):
 
     def pooled(self, maps: Sequence[Tensor], boxes: Tensor, pictures: Tensor, grid: int) -> Tensor:
         """Regions (R, 4) of the ``pictures`` (R,) → (R, C, grid, grid), each from the level of its size."""
-        return pool_levels(maps[:-1], self.strides[:-1], boxes, pictures, grid)
+        strides = self.strides[:-1]
+        return pool_levels(maps[:-1], strides, boxes, pictures, grid, side=self.sizes.side)
 
     def second(
         self, maps: Sequence[Tensor], boxes: Tensor, pictures: Tensor

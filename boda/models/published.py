@@ -28,6 +28,7 @@ AKAMASTER = "https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pret
 HALF = (0.5, 0.5, 0.5)
 WORD = "imagenet"  # what a person writes for a network's official file …
 COCO_WORD = "coco"  # … and for a detector's
+WORDS = (WORD, COCO_WORD)
 DATA = {"imagenet": "ImageNet", "cifar10": "CIFAR-10", "coco": "COCO"}
 
 
@@ -183,7 +184,7 @@ def locate(source: str | Path, model: str, progress: Progress) -> Path:
         UsageError: there are no official weights for the network, or the address is not safe.
         DataError: the file cannot be fetched.
     """
-    if source in (WORD, COCO_WORD):
+    if source in WORDS:
         row = official(model, str(source))
         if row is None:
             table = _table(str(source))

@@ -69,6 +69,7 @@ def pool_levels(
     *,
     samples: int = 2,
     aligned: bool = False,
+    side: float = SIDE,
 ) -> Tensor:
     """RoI align of each box in the level of a feature pyramid that suits its size.
 
@@ -80,6 +81,7 @@ def pool_levels(
         size: of the grid, one int or (h, w).
         samples: see ``roi_align``.
         aligned: see ``roi_align``.
+        side: see ``box_levels``.
 
     Returns:
         (R, C, h, w) in the order of the boxes.
@@ -91,18 +93,19 @@ def pool_levels(
         raise UsageError(f"{len(maps)} levels and {len(strides)} strides. Give a stride a level.")
     scales = [1 / stride for stride in strides]
     _check(maps, scales, boxes, pictures)
-    levels = box_levels(boxes, strides)
+    levels = box_levels(boxes, strides, side)
     edges = boxes.to(exact(maps[0].dtype))
     edges = edges * edges.new_tensor(scales)[levels, None]
     return _align(maps, edges, pictures, levels, size, samples, aligned)
 
 
-def box_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
-    """The level of each box: k = ⌊k0 + log2(√(wh) / 224)⌋, k0 = 4, where level k has stride 2^k.
+def box_levels(boxes: Tensor, strides: Sequence[int], side: float = SIDE) -> Tensor:
+    """The level of each box: k = ⌊k0 + log2(√(wh) / side)⌋, k0 = 4, where level k has stride 2^k.
 
     Args:
         boxes: (R, 4) xyxy in pixels.
         strides: powers of 2, the finest first, each twice the one before.
+        side: of a box that is looked up at stride 16; 224 in the paper.
 
     Returns:
         (R,) int64 places in ``strides``; a box beyond the levels takes the first or the last one.
@@ -114,8 +117,8 @@ def box_levels(boxes: Tensor, strides: Sequence[int]) -> Tensor:
     if first < 0 or any(stride != 2 ** (first + i) for i, stride in enumerate(strides)):
         raise UsageError(f"strides {list(strides)}. Give powers of 2, each twice the one before.")
     edges = boxes if boxes.dtype == torch.float64 else boxes.float()
-    side = ((edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1])).sqrt()
-    level = (LEVEL + (side / SIDE).log2() + 1e-6).floor()  # 1e-6: 224 itself, rounded down
+    sides = ((edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1])).sqrt()
+    level = (LEVEL + (sides / side).log2() + 1e-6).floor()  # 1e-6: the side itself, rounded down
     return level.nan_to_num(first).clamp(first, first + len(strides) - 1).long() - first
 
 
