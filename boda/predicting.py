@@ -125,9 +125,9 @@ class Predictor:
         read = outputs.readers[self.task]
         for row, (image, source) in zip(scores, pictures, strict=True):
             seen = outputs.Seen(image, source, self.preparation)
-            if self.task in MANY:  # before masks of the picture's size are made of them
-                row = row[row[:, 4] >= self.confidence]
-            yield read(row, self.classes, seen).surest(self.confidence)
+            # Of many boxes the sure ones, before masks of the picture's size are made of them.
+            told = row[row[:, 4] >= self.confidence] if self.task in MANY else row
+            yield read(told, self.classes, seen).surest(self.confidence)
 
     def _put_together(self, parts: list[Prediction], views: np.ndarray) -> Prediction:
         """The predictions for the views of a picture as one; the first view is all of it."""

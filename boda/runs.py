@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from boda.data.prepare import Preparation
 from boda.errors import DataError, UsageError
 from boda.files import atomic_json, atomic_write
-from boda.models.weights import read_state
+from boda.models.state_files import read_state
 from boda.predicting import Picture, Predictor
 from boda.trained import Trained
 from boda.types import Prediction

@@ -15,7 +15,7 @@ from torch import nn
 from boda import models, tasks
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
-from boda.models import weights
+from boda.models import state_files, weights
 from boda.models.layouts import marked
 from boda.models.published import WORD, locate, recognize
 from boda.models.weights import Weights
@@ -124,7 +124,7 @@ def find_weights(
     backbone = getattr(outline, "backbone", None)
     official = backbone.name if backbone is not None and source == WORD else model
     file = locate(source, official, progress)
-    said = weights.about(file) if file.is_file() else None
+    said = state_files.about(file) if file.is_file() else None
     if backbone is not None and not _whole(file, model, said):
         with torch.device("meta"):
             whole = backbone.whole(backbone.channels)
@@ -139,7 +139,7 @@ def _whole(file: Path, model: str, said: dict[str, Any] | None) -> bool:
     """Whether weights are of all of a network with a backbone, and not a classifier's for that alone."""
     if said is not None:
         return bool(said["model"] == model)
-    return any(name.startswith("backbone.") for name in weights.read_state(file))
+    return any(name.startswith("backbone.") for name in state_files.read_state(file))
 
 
 def whose(source: str | Path) -> tuple[str | None, dict[str, Any]]:
@@ -148,11 +148,11 @@ def whose(source: str | Path) -> tuple[str | None, dict[str, Any]]:
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
         return None, {}
-    if said := weights.about(file):
+    if said := state_files.about(file):
         return said["model"], said["options"]
     if row := recognize(file):
         return row.model, {}
-    layout = marked(weights.read_state(file))
+    layout = marked(state_files.read_state(file))
     stored_so = [name for name in models.names() if re.fullmatch(layout.models, name)]
     return (stored_so[0] if len(stored_so) == 1 else None), {}
 

@@ -193,7 +193,7 @@ def test_early_stopping(shapes: Path, tmp_path: Path) -> None:
 def test_averaged_weights_are_the_ones_kept(shapes: Path, tmp_path: Path) -> None:
     run = fit(shapes, tmp_path / "run", settings={"ema": "0.99"})
     raw = run.load_state()["model"]
-    kept = boda.models.weights.read_state(run.path / "model.safetensors")
+    kept = boda.models.state_files.read_state(run.path / "model.safetensors")
     assert not torch.equal(raw["net.c1.weight"], kept["c1.weight"])
 
 
@@ -201,7 +201,7 @@ def test_without_validation_the_last_weights_are_kept(shapes: Path, tmp_path: Pa
     run = fit(shapes, tmp_path / "run", val="none")
     assert "val" not in run.record["split"]["counts"]
     assert "val_accuracy" not in run.history()[0]
-    kept = boda.models.weights.read_state(run.path / "model.safetensors")
+    kept = boda.models.state_files.read_state(run.path / "model.safetensors")
     assert torch.equal(run.load_state()["model"]["net.c1.weight"], kept["c1.weight"])
 
 
@@ -322,7 +322,7 @@ def test_the_only_step_learns(shapes: Path, tmp_path: Path) -> None:
         settings={"warmup": "0.5"},
     )  # fmt: skip
     first = boda.trained.build(run.record).net.state_dict()
-    kept = boda.models.weights.read_state(run.path / "model.safetensors")
+    kept = boda.models.state_files.read_state(run.path / "model.safetensors")
     assert run.history()[-1]["steps"] == 1
     assert not torch.equal(first["c1.weight"], kept["c1.weight"])
 

@@ -101,7 +101,7 @@ def test_weights_of_a_run_are_taken_over(shapes: Path, shapes_run: Path, tmp_pat
     assert run.preparation.mean == Run.open(shapes_run).preparation.mean
     assert run.record["metrics"]["accuracy"] == Run.open(shapes_run).record["metrics"]["accuracy"]
     before, after = (
-        boda.models.weights.read_state(path / "model.safetensors")
+        boda.models.state_files.read_state(path / "model.safetensors")
         for path in (shapes_run, run.path)
     )
     for name, tensor in before.items():
@@ -132,7 +132,7 @@ def test_streaming_gives_the_same_weights_as_memory(
     monkeypatch.setattr(boda.data.loading, "memory_budget", lambda: 0)
     streamed = fit(shapes, tmp_path / "streamed", batch=16)
     one, two = (
-        boda.models.weights.read_state(r.path / "model.safetensors") for r in (kept, streamed)
+        boda.models.state_files.read_state(r.path / "model.safetensors") for r in (kept, streamed)
     )
     for name, tensor in one.items():  # mean and deviation are rounded from the same few pictures
         torch.testing.assert_close(two[name], tensor, atol=1e-4, rtol=1e-3)

@@ -20,15 +20,12 @@ from boda.models import register
 from boda.models.feature_pyramid import FeaturePyramid
 from boda.models.layers import at_least, fix_norms
 from boda.models.pyramid import Backbone
+from boda.models.region_proposals import RegionHead
 from boda.ops.boxes import decode_boxes
 from boda.ops.roi import pool_levels
-from boda.ops.together import best, keep
 
 PAPER = "Ren, He, Girshick, Sun 2015, arXiv 1506.01497, and Lin et al. 2016, arXiv 1612.03144"
 STRIDES = (4, 8, 16, 32)  # of the maps; a backbone may lack the last
-RATIOS = (0.5, 1.0, 2.0)  # height / width of the anchors
-OVERLAP = 0.7  # of regions that are proposed: others are the same region
-LEAST = 1e-3  # pixels that a region must be wide and high
 GRID = 7  # cells of a region, each way
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of tx, ty, tw, th of the second stage (Fast R-CNN: by deviation)
 
@@ -58,37 +55,7 @@ class Sizes:
 
 
 LARGE = Sizes(256, 1024, 8, 1000, 1000, norm=False)
-SMALL = Sizes(64, 256, 4, 256, 128, norm=True, side=56)
-
-
-class RegionHead(nn.Module):
-    """The region proposal network: does an anchor hold an object, and where exactly is it?
-
-    Args:
-        width: channels of the maps.
-        anchors: shapes in every place.
-        norm: batch norm behind the convolution that the two answers share.
-    """
-
-    def __init__(self, width: int, anchors: int, norm: bool) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1, bias=not norm)
-        self.norm = nn.BatchNorm2d(width) if norm else nn.Identity()
-        self.objectness = nn.Conv2d(width, anchors, 1)
-        self.deltas = nn.Conv2d(width, 4 * anchors, 1)
-        for layer in (self.conv, self.objectness, self.deltas):
-            nn.init.normal_(layer.weight, std=0.01)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Maps (N, C, H, W) → logits (N, A) and tx, ty, tw, th (N, A, 4), level by level, row by row."""
-        logits, deltas = [], []
-        for each in maps:
-            x = F.relu(self.norm(self.conv(each)))
-            logits.append(self.objectness(x).permute(0, 2, 3, 1).flatten(1))
-            deltas.append(self.deltas(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, 4))
-        return torch.cat(logits, 1).float(), torch.cat(deltas, 1).float()
+SMALL = Sizes(64, 256, 4, 256, 128, norm=True)
 
 
 class BoxHead(nn.Module):
@@ -133,11 +100,14 @@ class FasterRCNN(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.backbone = Backbone(backbone, channels, STRIDES, options, fewer=True)
-        self.strides = (*self.backbone.strides, 2 * self.backbone.strides[-1])  # the pyramid adds one
+        self.strides = (
+            *self.backbone.strides,
+            2 * self.backbone.strides[-1],
+        )  # the pyramid adds one
         if not sizes.norm:
             fix_norms(self.backbone)
         self.pyramid = FeaturePyramid(self.backbone.widths, sizes.width, sizes.norm)
-        self.regions = RegionHead(sizes.width, len(RATIOS), sizes.norm)
+        self.regions = RegionHead(sizes.width, self.strides, sizes.anchor, sizes.before, sizes.norm)
         self.head = BoxHead(sizes.width, sizes.hidden, classes)
 
     def first(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
@@ -153,61 +123,6 @@ class FasterRCNN(nn.Module):
         maps = self.pyramid(self.backbone(x))
         logits, deltas = self.regions(maps)
         return maps, logits, deltas
-
-    def anchors(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """Three shapes at every pixel of every level.
-
-        As in torchvision, whose weights were learned with them: they stand around the upper left
-        corner of a pixel, their sides are even numbers, and pixels lie ⌊H/h⌋ apart.
-
-        Args:
-            maps: the levels, (N, C, h, w) each.
-            size: (H, W) of the pictures.
-
-        Returns:
-            (A, 4) xyxy pixels, level by level, row by row.
-        """
-        ratios, found = torch.tensor(RATIOS), []
-        for each, stride in zip(maps, self.strides, strict=True):
-            side = stride * self.sizes.anchor / 2
-            half = torch.stack([side / ratios.sqrt(), side * ratios.sqrt()], 1).round()
-            h, w = each.shape[-2:]
-            y, x = torch.arange(h) * (size[0] // h), torch.arange(w) * (size[1] // w)
-            corner = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[:, :, None]
-            found.append(torch.cat([corner - half, corner + half], -1).flatten(0, 2))
-        return torch.cat(found).to(maps[0].device)
-
-    def propose(
-        self, scores: Tensor, boxes: Tensor, levels: Sequence[int], count: int
-    ) -> tuple[Tensor, Tensor]:
-        """The regions that look most like objects, none twice.
-
-        As in torchvision the surest of each level are chosen before those go that lie outside the
-        picture.
-
-        Args:
-            scores: (N, A) of the anchors, 0..1.
-            boxes: (N, A, 4) xyxy, clipped to the picture.
-            levels: how many of the A are of each level.
-            count: of regions a picture.
-
-        Returns:
-            (N, count, 4), the surest first, and their scores (N, count); a score of 0 is no region.
-        """
-        chosen, start = [], 0
-        for number in levels:
-            some = best(scores[:, start : start + number], min(self.sizes.before, number))
-            chosen.append(some + start)
-            start += number
-        of_level = torch.cat([torch.full_like(c[0], i) for i, c in enumerate(chosen)])
-        place = torch.cat(chosen, 1)
-        boxes = boxes.gather(1, place[..., None].expand(-1, -1, 4))
-        sides = boxes[..., 2:] - boxes[..., :2]
-        scores = torch.where((sides >= LEAST).all(-1), scores.gather(1, place), 0.0)
-        kept = keep(boxes, scores, of_level.expand_as(place), len(levels), OVERLAP)
-        scores = torch.where(kept, scores, 0.0)
-        first = best(scores, min(count, scores.shape[1]))
-        return boxes.gather(1, first[..., None].expand(-1, -1, 4)), scores.gather(1, first)
 
     def pooled(self, maps: Sequence[Tensor], boxes: Tensor, pictures: Tensor, grid: int) -> Tensor:
         """Regions (R, 4) of the ``pictures`` (R,) → (R, C, grid, grid), each from the level of its size."""
@@ -249,17 +164,11 @@ class FasterRCNN(nn.Module):
         self, x: Tensor, maps: Sequence[Tensor], logits: Tensor, deltas: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(N, K, 4) and the picture of each, (N·K,)."""
-        boxes = clipped(
-            decode_boxes(deltas.detach(), self.anchors(maps, x.shape[-2:])), x.shape[-2:]
-        )
+        size, regions = x.shape[-2:], self.regions
+        boxes = clipped(decode_boxes(deltas.detach(), regions.anchors(maps, size)), size)
         scores = logits.detach().sigmoid()
-        boxes, _ = self.propose(scores, boxes, self.levels(maps), self.sizes.proposals)
+        boxes, _ = regions.propose(scores, boxes, regions.levels(maps), self.sizes.proposals)
         return boxes, owners(boxes)
-
-    @staticmethod
-    def levels(maps: Sequence[Tensor]) -> list[int]:
-        """How many anchors each level has."""
-        return [len(RATIOS) * each.shape[2] * each.shape[3] for each in maps]
 
 
 def clipped(boxes: Tensor, size: Sequence[int]) -> Tensor:

@@ -139,7 +139,9 @@ class Doubling(nn.ConvTranspose2d):
         """As ``nn.ConvTranspose2d``."""
         weight = self.weight.permute(1, 2, 3, 0).reshape(-1, self.in_channels, 1, 1)
         assert self.bias is not None
-        return F.pixel_shuffle(F.conv2d(x, weight, self.bias.repeat_interleave(4)), 2)
+        out = F.conv2d(x, weight, self.bias.repeat_interleave(4))
+        patches = out.unflatten(1, (-1, 2, 2)).permute(0, 1, 4, 2, 5, 3)  # (N, C', H, 2, W, 2)
+        return patches.flatten(4, 5).flatten(2, 3)
 
 
 class FixedNorm(nn.Module):

@@ -49,7 +49,7 @@ def test_anchors_are_torchvision_s(told: dict[str, Any]) -> None:
         net = models.create("faster-rcnn-resnet50-fpn")
     sides = [[-(-side // stride) for side in told["size"]] for stride in (4, 8, 16, 32)]
     sides.append([-(-side // 2) for side in sides[-1]])
-    anchors = net.anchors([torch.zeros(1, 1, *each) for each in sides], told["size"])
+    anchors = net.regions.anchors([torch.zeros(1, 1, *each) for each in sides], told["size"])
     assert len(anchors) == told["count"] and anchors[:3].tolist() == told["first"]
     whole = anchors.numpy().astype("<i4")
     assert (whole == anchors.numpy()).all()
@@ -64,8 +64,8 @@ def test_the_maps_of_a_picture_have_the_sizes_the_anchors_expect() -> None:
     assert [tuple(each.shape) for each in maps] == [(2, 8, *side) for side in sides]
     count = 3 * sum(h * w for h, w in sides)
     assert logits.shape == (2, count) and deltas.shape == (2, count, 4)
-    assert net.levels(maps) == [3 * h * w for h, w in sides]
-    assert net.anchors(maps, (97, 130)).shape == (count, 4)
+    assert net.regions.levels(maps) == [3 * h * w for h, w in sides]
+    assert net.regions.anchors(maps, (97, 130)).shape == (count, 4)
 
 
 def test_the_objectness_of_an_anchor_is_that_of_its_place() -> None:
@@ -110,7 +110,7 @@ def test_proposals_are_those_of_a_loop(seed: int) -> None:
     boxes[:, ::7, 2] = boxes[:, ::7, 0]  # some are lines
     scores = torch.rand(2, sum(levels), generator=generator)
     net = FasterRCNN("resnet18", TINY, 2, 3, {"width": 1 / 8})
-    regions, sure = net.propose(scores, boxes, levels, count)
+    regions, sure = net.regions.propose(scores, boxes, levels, count)
     for picture in range(2):
         wanted = []
         for level, number in enumerate(levels):
@@ -137,7 +137,7 @@ def test_what_lies_outside_takes_the_place_of_others() -> None:
         [[0.0, 0.0, 0.0, 9.0]] * 19 + [[10.0 * i, 0, 10 * i + 9, 9] for i in range(9)]
     )
     scores = torch.linspace(0.9, 0.1, len(boxes))
-    regions, sure = net.propose(scores[None], boxes[None], [len(boxes)], 10)
+    regions, sure = net.regions.propose(scores[None], boxes[None], [len(boxes)], 10)
     assert (sure > 0).tolist() == [[True] + 9 * [False]]
     assert torch.equal(regions[0, 0], boxes[19])
 

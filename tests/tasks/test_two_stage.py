@@ -115,7 +115,7 @@ def test_the_first_stage_learns_by_the_papers_rule() -> None:
     with torch.no_grad():
         maps, logits, deltas = fit.net.first(fit.normalize(batch.images))
         logits, deltas = logits + torch.randn(logits.shape), deltas + torch.randn(deltas.shape) / 3
-        anchors = fit.net.anchors(maps, (SIDE, SIDE))
+        anchors = fit.net.regions.anchors(maps, (SIDE, SIDE))
         found = fit._first_loss(logits, deltas, anchors, batch)
     objectness, region = first_loss_by_loops(logits, deltas, anchors, batch)
     assert float(found["objectness"]) == pytest.approx(objectness, rel=1e-4)
@@ -209,7 +209,7 @@ def test_proposals_are_the_surest_without_doubles() -> None:
         [[[0.0, 0, 10, 10], [0, 0, 10, 11], [20, 20, 40, 40], [5, 5, 5, 9], [0, 0, 10, 10]]]
     )
     scores = torch.tensor([[0.6, 0.9, 0.3, 0.95, 0.8]])
-    found, sure = net.propose(scores, boxes, [3, 1, 1], 4)
+    found, sure = net.regions.propose(scores, boxes, [3, 1, 1], 4)
     # The second suppresses the first, which is of its level; the last is of another one; one is empty.
     assert sure[0].tolist() == pytest.approx([0.9, 0.8, 0.3, 0.0])
     assert found[0, :3].tolist() == [[0, 0, 10, 11], [0, 0, 10, 10], [20, 20, 40, 40]]

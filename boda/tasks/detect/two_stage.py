@@ -16,7 +16,8 @@ from torch import Tensor
 
 from boda.data.dataset import Batch
 from boda.errors import UsageError
-from boda.models.faster_rcnn import RATIOS, WEIGHTS, clipped, owners
+from boda.models.faster_rcnn import WEIGHTS, FasterRCNN, clipped, owners
+from boda.models.region_proposals import RATIOS
 from boda.ops.anchors import match_anchors
 from boda.ops.boxes import decode_boxes, encode_boxes
 from boda.ops.sampling import sample_balanced
@@ -77,21 +78,22 @@ class TwoStage(Detector):
     """Regions from the first stage, classes and boxes from the second."""
 
     Config = Config
+    net: FasterRCNN
     rivals = 1000  # the same object is found by many regions
 
     def first(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, C, H, W) uint8 → boxes (N, A, 4) of all anchors, their scores (N, A), and the maps."""
-        maps, logits, deltas = self.net.first(self.normalize(images))  # type: ignore[operator]
-        boxes = decode_boxes(deltas, self.net.anchors(maps, self.size))  # type: ignore[operator]
+        maps, logits, deltas = self.net.first(self.normalize(images))
+        boxes = decode_boxes(deltas, self.net.regions.anchors(maps, self.size))
         return (clipped(boxes, self.size), logits.sigmoid(), *maps)
 
     def second(self, *values: Tensor) -> tuple[Tensor, Tensor]:
         """What ``first`` gave → boxes (N, K, classes, 4) and scores (N, K, classes)."""
         boxes, scores, *maps = values
-        levels = self.net.levels(maps)  # type: ignore[operator]
-        count = self.net.sizes.proposals  # type: ignore[union-attr]
-        regions, sure = self.net.propose(scores, boxes, levels, count)  # type: ignore[operator]
-        found, deltas = self.net.second(maps, regions.flatten(0, 1), owners(regions))  # type: ignore[operator]
+        levels = self.net.regions.levels(maps)
+        count = self.net.sizes.proposals
+        regions, sure = self.net.regions.propose(scores, boxes, levels, count)
+        found, deltas = self.net.second(maps, regions.flatten(0, 1), owners(regions))
         found = found.softmax(1)[:, 1:].unflatten(0, sure.shape)
         deltas = deltas[:, 1:].unflatten(0, sure.shape)
         boxes = clipped(decode_boxes(deltas, regions[:, :, None]), self.size)
@@ -106,10 +108,10 @@ class TwoStage(Detector):
     def describe(self) -> dict[str, Default]:
         """The anchors, and how many regions are looked at."""
         sizes = self.net.sizes
-        strides = list(self.net.strides)  # type: ignore[arg-type]
-        sides = [sizes.anchor * stride for stride in strides]  # type: ignore[union-attr]
+        strides = list(self.net.strides)
+        sides = [sizes.anchor * stride for stride in strides]
         why = f"pixels, at strides {', '.join(map(str, strides))}, with {len(RATIOS)} shapes each"
-        regions = Default(sizes.proposals, "regions a picture that the second stage looks at")  # type: ignore[union-attr]
+        regions = Default(sizes.proposals, "regions a picture that the second stage looks at")
         return {"anchors": Default(f"{sides[0]} to {sides[-1]}", why), "proposals": regions}
 
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
@@ -118,16 +120,16 @@ class TwoStage(Detector):
 
     def losses(self, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor], Regions]:
         """The losses of both stages; the maps, and what the second stage learned from."""
-        maps, logits, deltas = self.net.first(self.normalize(batch.images))  # type: ignore[operator]
-        anchors = self.net.anchors(maps, self.size)  # type: ignore[operator]
+        maps, logits, deltas = self.net.first(self.normalize(batch.images))
+        anchors = self.net.regions.anchors(maps, self.size)
         losses = self._first_loss(logits, deltas, anchors, batch)
         with torch.no_grad():
             boxes = clipped(decode_boxes(deltas, anchors), self.size)
-            count = 2 * self.net.sizes.proposals  # type: ignore[operator, union-attr]
-            levels = self.net.levels(maps)  # type: ignore[operator]
-            proposed, sure = self.net.propose(logits.sigmoid(), boxes, levels, count)  # type: ignore[operator]
+            count = 2 * self.net.sizes.proposals
+            levels = self.net.regions.levels(maps)
+            proposed, sure = self.net.regions.propose(logits.sigmoid(), boxes, levels, count)
             regions = self._drawn(proposed, sure, batch)
-        found, moved = self.net.second(maps, regions.boxes, regions.pictures)  # type: ignore[operator]
+        found, moved = self.net.second(maps, regions.boxes, regions.pictures)
         losses["classes"] = F.cross_entropy(found, regions.labels)
         place, labels = regions.positive, regions.labels[regions.positive]
         wanted = encode_boxes(regions.objects, regions.boxes[place])
@@ -183,7 +185,7 @@ class TwoStage(Detector):
 
     def pyramid_of(self, values: Sequence[Tensor]) -> list[Tensor]:
         """The maps among the values of the steps."""
-        return list(values[2 : 2 + len(list(self.net.strides))])  # type: ignore[arg-type]
+        return list(values[2 : 2 + len(list(self.net.strides))])
 
     def candidates(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes (N, K, classes, 4) of every region and class, and their scores (N, K, classes)."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from boda.data.dataset import Batch
 from boda.models.faster_rcnn import owners
 from boda.models.mask_rcnn import SIDE
+from boda.models.mask_rcnn import MaskRCNN as Network
 from boda.ops.roi import roi_align
 from boda.tasks.base import Step, methods
 from boda.tasks.detect.two_stage import Regions, TwoStage
@@ -23,6 +24,7 @@ class MaskRCNN(TwoStage):
     """A class, a box and a mask for every region that the network proposes."""
 
     task = "instances"
+    net: Network
 
     def steps(self) -> tuple[Step, ...]:
         """The detector's steps, then the masks of the boxes that stay."""
@@ -32,7 +34,7 @@ class MaskRCNN(TwoStage):
         """Rows (N, K, 6), the last value → (N, K, 6 + 28·28): behind them the masks, 0..1, row by row."""
         maps, rows = self.pyramid_of(values), values[-1]
         boxes, labels = rows[..., :4], 1 + rows[..., 5].long()
-        logits = self.net.masks(maps, boxes.flatten(0, 1), owners(boxes))  # type: ignore[operator]
+        logits = self.net.masks(maps, boxes.flatten(0, 1), owners(boxes))
         place = labels.flatten()[:, None, None, None].expand(-1, 1, SIDE, SIDE)
         masks = logits.gather(1, place).sigmoid().flatten(1).unflatten(0, labels.shape)
         return torch.cat([rows, masks], 2)
@@ -42,7 +44,7 @@ class MaskRCNN(TwoStage):
         losses, maps, regions = self.losses(batch)
         place = regions.positive
         pictures, labels = regions.pictures[place], regions.labels[place]
-        logits = self.net.masks(maps, regions.boxes[place], pictures)  # type: ignore[operator]
+        logits = self.net.masks(maps, regions.boxes[place], pictures)
         if not len(place):
             return {**losses, "mask": logits.sum()}
         own = logits[torch.arange(len(place), device=place.device), labels]
