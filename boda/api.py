@@ -313,8 +313,7 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
                 "paper": entry.paper,
                 "summary": entry.summary,
                 **{
-                    word: row.to_dict() if (row := official(name, word)) else None
-                    for word in WORDS
+                    word: row.to_dict() if (row := official(name, word)) else None for word in WORDS
                 },
             }
         )

@@ -14,7 +14,7 @@ import torch
 
 from boda import features, models, planning, remembering, report, starting, tasks
 from boda.data import readers
-from boda.data.dataset import Batch
+from boda.data.dataset import Batch, Pictures
 from boda.data.loading import Loaded, load
 from boda.data.prepare import Preparation
 from boda.data.survey import survey
@@ -22,11 +22,11 @@ from boda.engine import Engine
 from boda.errors import DataError, UsageError
 from boda.evaluating import evaluate
 from boda.launching import launch
-from boda.machine import choose_device, choose_precision
+from boda.machine import choose_device, choose_precision, deterministic
 from boda.options import FitOptions, Plan, parse_size
 from boda.progress import Progress
 from boda.runs import Run, next_folder, refuse_used
-from boda.tasks import Default, Method
+from boda.tasks import Default, Method, Stage
 from boda.trained import build, find_weights, whose
 from boda.types import Dataset
 
@@ -93,6 +93,7 @@ def fit(
         "method": method_name,
         "model": entry.name,
         "options": net_options,
+        "exports": not kind.unexportable,
         "classes": loaded.dataset.classes,
         "preparation": preparation.to_dict(),
         "config": config,
@@ -147,7 +148,8 @@ def resume(
         plan = _extended(Plan(**record["plan"]), epochs, minutes, progress)
     except TypeError as error:
         raise run.damaged(error) from None
-    if record.get("finished") and epochs is None and minutes is None:
+    whole = "stages" in record or not tasks.method(record["method"]).concludes
+    if record.get("finished") and whole and epochs is None and minutes is None:
         progress.say("the run is finished; --epochs or --minutes would extend it")
         return run
     about = record["data"]
@@ -161,6 +163,7 @@ def resume(
     progress.quiet = progress.quiet or not fabric.is_global_zero
     engine = Engine(run, fabric, plan, progress, began)
     engine.extended = record.pop("finished", False)
+    record.pop("stages", None)
     record["plan"] = dataclasses.asdict(plan)
     if fabric.is_global_zero:
         run.save_record()
@@ -195,16 +198,20 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     task = tasks.task(run.record["task"])
     val = loaded.pictures.get("val")
     seen = loaded.pictures
-    method.begin(seen["train"])
+    with progress.working("preparing"):
+        begun = method.begin(seen["train"], progress)
+    engine.reserve = min(method.reserve, 30 * (engine.plan.minutes or 0))
     if run.record["freeze"]["blocks"] and features.wanted(method, engine.plan):
         about = [run.record["data"]["fingerprint"], run.record["split"], loaded.dropped]
         with progress.working("computing features"):
             seen = features.keep(method, seen, engine.plan, about, engine.fabric, progress)
     with progress.working("fitting"):
-        engine.fit(method, task, seen["train"], seen.get("val"))
+        engine.fit(method, task, seen["train"], None if method.concludes else seen.get("val"))
     run.leading = engine.fabric.is_global_zero
     if not run.leading:
         return run
+    if method.concludes:
+        _conclude(run, method, seen, begun, engine, progress)
     gallery: list[dict[str, Any]] = []
     if val is not None:
         figures, gallery = evaluate(run.trained(), val)
@@ -213,6 +220,26 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
         run.save_record()
     report.write_report(run.report, run.record, run.history(), run.evaluation(), gallery)
     return run
+
+
+def _conclude(
+    run: Run,
+    method: Method,
+    seen: dict[str, Pictures],
+    begun: list[Stage],
+    engine: Engine,
+    progress: Progress,
+) -> None:
+    """The stages after the fit; before they are in the record the run is not whole."""
+    run.load_weights(method.net)
+    speeds = [row["images_per_second"] for row in run.history()]
+    seconds = sum(len(seen["train"]) / speed for speed in speeds if speed)
+    descent = Stage("gradient descent", round(seconds, 3), {"epochs": len(speeds)})
+    with progress.working("concluding"), deterministic(engine.fabric.device):
+        stages = method.eval().conclude(seen["train"], seen.get("val"), progress)
+    run.save_weights(method.net.state_dict())
+    run.record["stages"] = [dataclasses.asdict(stage) for stage in (*begun, descent, *stages)]
+    run.finish(engine.elapsed)
 
 
 def _refuse_early(plan: Plan, config: dict[str, Any], options: FitOptions, classes: int) -> None:

@@ -52,6 +52,8 @@ def export(method: Method, record: dict[str, Any], pictures: np.ndarray, path: P
         UsageError: the packages for export are not installed.
         TrainingError: ONNX Runtime disagrees; nothing is kept.
     """
+    if method.unexportable:
+        raise UsageError(f"this network cannot be exported: {method.unexportable}.")
     try:
         import onnx
         import onnxscript  # noqa: F401 torch's exporter needs it

@@ -81,7 +81,8 @@ class FitOptions:
     minutes: float | None = option(None, "measured time instead, from the command's start")
     val: str | None = option(None, "other data to validate on, or `none`: learn from everything")
     weights: str | None = option(
-        None, "to start from: a file, an https address, a run, or `imagenet` or `coco` for the public ones"
+        None,
+        "to start from: a file, an https address, a run, or `imagenet` or `coco` for the public ones",
     )
     freeze: str | None = option(
         None,

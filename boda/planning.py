@@ -68,6 +68,8 @@ def settle(
     values |= {name: getattr(options, name) for name in same if name not in plan_set}
     plan = Plan(**{n: v for n, v in values.items() if n in _fields(Plan)})
     policies[plan.augment]  # an unknown one is refused here
+    if kind.still and plan.augment != "none":
+        raise UsageError(f"--augment {plan.augment}: not for {entry.name}; {kind.still}.")
     config = {n: v for n, v in values.items() if n in _fields(kind.Config)}
     return (
         plan,

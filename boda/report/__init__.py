@@ -17,6 +17,7 @@ from typing import Any
 from boda.files import atomic_write
 from boda.report import about, boxes, confusion, results
 from boda.report.parts import esc
+from boda.report.stages import stages
 
 
 def write_report(
@@ -36,7 +37,9 @@ def write_report(
             metric's name, "accuracy" if not given), ``defaults {name: {"value", "reason"}}``,
             ``data {"root", "format", "splits": {name: count}, "class_counts": {class: count}}``
             (or counts in class order, or per split), ``check``: problems as ``Problem.to_dict()``,
-            bare or as ``{"problems": [...]}``, and ``next``: pairs of words and command.
+            bare or as ``{"problems": [...]}``, ``stages``: rows of ``{"name", "seconds", "figures":
+            {name: number}}``, ``exports``: whether ONNX is possible, and ``next``: pairs of words
+            and command.
         history: a row an epoch: ``epoch, train_loss, val_loss, val_<headline>, rate, seconds,
             images_per_second``.
         evaluation: ``split, samples, metrics, per_class, confusion`` (K, K) with rows = truth, and
@@ -67,6 +70,7 @@ def page(
         "Choices": about.choices(record),
         "Data": about.data(record, names),
         "Learning": results.learning(record, history),
+        "Stages": stages(record),
         "Classes": results.classes(record, evaluation) + boxes.voc(evaluation),
         "Curves": boxes.curves(evaluation),
         "Confusion": confusion.confusion(evaluation, names),

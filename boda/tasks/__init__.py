@@ -9,9 +9,9 @@ import importlib
 import pkgutil
 from functools import cache
 
-from boda.tasks.base import Default, Method, Start, Task, methods, tasks
+from boda.tasks.base import Default, Method, Stage, Start, Task, methods, tasks
 
-__all__ = ["Default", "Method", "Start", "Task", "method", "names", "task"]
+__all__ = ["Default", "Method", "Stage", "Start", "Task", "method", "names", "task"]
 
 
 @cache

@@ -16,6 +16,7 @@ from boda.data.prepare import Preparation, Rule
 from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.models import Entry, parts
+from boda.progress import Progress
 from boda.registry import Registry
 
 Start = Literal["scratch", "head", "whole"]
@@ -27,6 +28,21 @@ class Default:
 
     value: Any
     reason: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a fit that is no gradient descent, for the report.
+
+    Attributes:
+        name: of the stage.
+        seconds: that it took.
+        figures: what came of it, by name.
+    """
+
+    name: str
+    seconds: float
+    figures: dict[str, float]
 
 
 class Task(ABC):
@@ -122,10 +138,18 @@ class Method(nn.Module, ABC):
         from_features: whether batches hold what the frozen blocks give, in the place of pictures.
         size: (H, W) of the working pictures.
         located: whether what it learns has places, which move with augmented pictures.
+        still: why pictures cannot be augmented; empty where they can.
+        unexportable: why it cannot become an ONNX file; empty where it can.
+        concludes: whether ``conclude`` makes it whole, so that nothing can be measured before.
+        reserve: seconds that ``conclude`` will take, as far as ``begin`` can tell.
     """
 
     Config: ClassVar[type]
     task: ClassVar[str]
+    still: ClassVar[str] = ""
+    unexportable: ClassVar[str] = ""
+    concludes: ClassVar[bool] = False
+    reserve = 0.0
     scale: Tensor
     shift: Tensor
     frozen = 0
@@ -169,8 +193,26 @@ class Method(nn.Module, ABC):
         """What a person should know of this network and its output, beside the choices."""
         return {}
 
-    def begin(self, train: Pictures) -> None:
-        """Before a fit, or the rest of one: what the pictures must know of this configuration."""
+    @classmethod
+    def prefers(cls, survey: Survey, start: Start) -> dict[str, Default]:
+        """What of its task's defaults is otherwise for this method."""
+        return {}
+
+    def begin(self, train: Pictures, progress: Progress | None = None) -> list[Stage]:
+        """Before a fit, or the rest of one: what the pictures must know of this configuration.
+
+        Args:
+            train: the prepared pictures.
+            progress: told how far it is, where that takes long.
+
+        Returns:
+            What took long, for the report.
+        """
+        return []
+
+    def conclude(self, train: Pictures, val: Pictures | None, progress: Progress) -> list[Stage]:
+        """After the fit, with its best weights: the stages that are no gradient descent."""
+        return []
 
     @abstractmethod
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:

@@ -24,7 +24,8 @@ from boda.data.symmetry import mirror_order
 from boda.errors import DataError, UsageError
 from boda.judged import pointed
 from boda.metrics.landmarks import FAILED, Landmarks
-from boda.tasks.base import Default, Method, Start, Task, methods, tasks
+from boda.progress import Progress
+from boda.tasks.base import Default, Method, Stage, Start, Task, methods, tasks
 from boda.tasks.optimizing import Optimizing
 from boda.tasks.regression import Regressor, recipe
 from boda.types import Sample
@@ -93,10 +94,11 @@ class Pointer(Regressor):
             "mirror_order": Default(tuple(order or ()), reason),
         }
 
-    def begin(self, train: Pictures) -> None:
+    def begin(self, train: Pictures, progress: Progress | None = None) -> list[Stage]:
         """A mirrored picture's points swap places."""
         order = [int(index) for index in self.config.mirror_order]
         train.mirror_order = torch.tensor(order) if order else None
+        return []
 
     def losses(self, numbers: Tensor, batch: Batch) -> dict[str, Tensor]:
         """{"wing"}: the mean over x and y of the points that are marked."""

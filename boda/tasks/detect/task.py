@@ -13,7 +13,7 @@ from boda.data.dataset import Pictures
 from boda.data.survey import Survey
 from boda.metrics.detection import Detection, Found, Truth
 from boda.outputs import CONFIDENT
-from boda.tasks.base import Default, Start, Task, tasks
+from boda.tasks.base import Default, Start, Task, methods, tasks
 from boda.tasks.detect.gallery import worst
 from boda.types import Sample
 
@@ -48,7 +48,8 @@ class Detect(Task):
         if model and (entry := models.entry(model)).method == "yolo-v1":
             size = Default(entry.size[0], "its dense layers were made for pictures of this size")
             rate, why = 1e-4, "without batch norms large steps may lead astray"
-        return {
+        entry = models.entry(model or "yolo")
+        chosen = {
             "model": Default(model or "yolo", "you named it" if model else "small and in one pass"),
             "size": size,
             "rate": Default(rate, why),
@@ -62,6 +63,7 @@ class Detect(Task):
             "augment": _augmentation(survey.share * side),
             "calm": Default(0.15, "the last part of the fit sees pictures as they are"),
         }
+        return chosen | methods[entry.method].prefers(survey, start)
 
     def metrics(self, classes: Sequence[str]) -> Detection:
         """COCO's average precision and recall."""

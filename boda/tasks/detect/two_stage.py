@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from boda.data.dataset import Batch
+from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.models.faster_rcnn import WEIGHTS, FasterRCNN, clipped, owners
 from boda.models.region_proposals import RATIOS
 from boda.ops.anchors import match_anchors
 from boda.ops.boxes import decode_boxes, encode_boxes
 from boda.ops.sampling import sample_balanced
-from boda.tasks.base import Default, Step
+from boda.tasks.base import Default, Start, Step
 from boda.tasks.detect.detector import Detector
 from boda.tasks.optimizing import Optimizing
 
@@ -80,6 +81,13 @@ class TwoStage(Detector):
     Config = Config
     net: FasterRCNN
     rivals = 1000  # the same object is found by many regions
+
+    @classmethod
+    def prefers(cls, survey: Survey, start: Start) -> dict[str, Default]:
+        """A rate of its own: few of its regions teach what an object is, so it learns slowly."""
+        if start != "scratch":
+            return {}
+        return {"rate": Default(3e-3, "the second stage learns from few regions a picture")}
 
     def first(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, C, H, W) uint8 → boxes (N, A, 4) of all anchors, their scores (N, A), and the maps."""
