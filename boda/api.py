@@ -258,6 +258,7 @@ def synth(
     size: int = 128,
     seed: int = 0,
     progress: Progress | None = None,
+    kinds: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Draw pictures with exact labels of every kind into a new folder; README.txt there tells more.
 
@@ -267,18 +268,22 @@ def synth(
         size: pixels of their sides, 32 to 4096.
         seed: another seed, other pictures.
         progress: where to tell how far it is.
+        kinds: "scenes", "objects", "faces", "domains", those that are drawn; all where none is named.
 
     Returns:
-        ``{"out", "count", "size", "seed", "splits", "classes", "points", "boxes", "empty"}``.
+        ``{"out", "count", "size", "seed", "kinds", "splits", "classes", "points", "boxes", "empty"}``.
 
     Raises:
         UsageError: a number is out of range, or the folder cannot be written.
     """
-    from boda.data.synthetic_folder import write
+    from boda.data.synthetic_folder import KINDS, write
 
     progress = progress or Progress(quiet=True)
     with progress.working("drawing the pictures"):
-        return {"out": str(out), **write(out, count, size, seed, progress.advance)}
+        return {
+            "out": str(out),
+            **write(out, count, size, seed, progress.advance, kinds or tuple(KINDS)),
+        }
 
 
 def tasks() -> list[dict[str, Any]]:

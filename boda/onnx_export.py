@@ -19,7 +19,7 @@ from boda.errors import TrainingError, UsageError
 from boda.files import atomic_write
 from boda.onnx_operators import translations
 from boda.tasks import Method
-from boda.tasks.base import Deciding, as_tuple, walked
+from boda.tasks.steps import Deciding, as_tuple, walked
 
 TOLERANCE = 1e-4  # largest difference of a probability
 

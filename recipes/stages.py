@@ -1,6 +1,6 @@
 """One stage against two on the same data: how right, how fast, and how well small objects are found.
 
-Command:  python recipes/stages.py scenes --out runs/stages [--minutes 15] [--models …] [--seed 0]
+Command:  python recipes/stages.py scenes [DATA] --out runs/stages [--minutes 15] [--models …] [--seed 0]
           python recipes/stages.py penn-fudan DATA --out runs/stages
           python recipes/stages.py table --out runs/stages
 Result:   see docs/ledger.md; the rows are in OUT/results.jsonl, `table` prints them and draws
@@ -36,7 +36,9 @@ SIZES = {"scenes": 128, "penn-fudan": 256}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=(*SIZES, "table"))
-    parser.add_argument("data", nargs="?", help="the folder of Penn-Fudan")
+    parser.add_argument(
+        "data", nargs="?", help="the folder of Penn-Fudan, or scenes that are drawn already"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--minutes", type=float, default=15)
@@ -48,8 +50,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        if asked.what == "scenes":
-            subprocess.run([*BODA, "synth", data, "--count", "4000", "--size", "128"], check=True)
+        if asked.what == "scenes" and asked.data:
+            data = Path(asked.data)
+        elif asked.what == "scenes":
+            subprocess.run(
+                [*BODA, "synth", data, "--count", "4000", "--kind", "scenes"], check=True
+            )
             data = data / "scenes"
         else:
             penn_fudan.split(Path(asked.data), data)

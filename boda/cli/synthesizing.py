@@ -22,6 +22,9 @@ def synth(
     count: Annotated[int, typer.Option(help="pictures of each kind")] = 200,
     size: Annotated[int, typer.Option(help="pixels of a picture's side")] = 128,
     seed: Annotated[int, typer.Option(help="another seed, other pictures")] = 0,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="scenes, objects, faces or domains alone; repeatable")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Draw pictures with exact labels of every kind, to try things on.
@@ -30,11 +33,13 @@ def synth(
     domains of shapes; OUT/README.txt tells what is where.
 
     Example: boda synth drawn/ --count 500 --size 160
+
+    Example: boda synth drawn/ --count 4000 --kind scenes
     """
     from boda import api
 
     try:
-        result = api.synth(out, count, size, seed, Progress())
+        result = api.synth(out, count, size, seed, Progress(), kind or ())
     except KeyboardInterrupt:  # else typer would say "Aborted!"
         raise Stopped("stopped; nothing was written") from None
     if as_json:
@@ -42,7 +47,13 @@ def synth(
         return
     splits = ", ".join(f"{number:,} {split}" for split, number in result["splits"].items())
     print(f"pictures {count:,} of each kind ({splits}), {size}×{size}")
-    print(f"scenes   {result['boxes']:,} objects: {', '.join(result['classes'])}")
-    print(f"objects  {count - result['empty']:,}, and {result['empty']:,} pictures without one")
-    print(f"faces    {len(result['points'])} points each")
+    empty = result["empty"]
+    told = {
+        "scenes": f"{result['boxes']:,} objects: {', '.join(result['classes'])}",
+        "objects": f"{count - empty:,}, and {empty:,} pictures without one",
+        "faces": f"{len(result['points'])} points each",
+        "domains": "circles alone and squares alone",
+    }
+    for name in result["kinds"]:
+        print(f"{name:<8} {told[name]}")
     print(f"written  {out}; what is where: {out / 'README.txt'}")

@@ -198,6 +198,13 @@ def _points(samples: Sequence[Sample], preparation: Preparation) -> Tensor | Non
     return torch.from_numpy(np.stack(rows).astype(np.float32))
 
 
+def objects_in(some: Batch | Pictures) -> list[tuple[Tensor, Tensor]]:
+    """The boxes and classes in each picture; none where nothing is known."""
+    if some.boxes is None or some.box_labels is None:
+        return [(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))] * len(some)
+    return list(zip(some.boxes, some.box_labels, strict=True))
+
+
 def _leave_ctrl_c_to_us(_: int) -> None:
     """A worker that dies of Ctrl-C would take the fit with it before anything is saved."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

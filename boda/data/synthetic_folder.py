@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,19 @@ from boda.data.convert import new_folder
 from boda.data.outlines import polygons
 from boda.data.synthetic import DOMAINS, POINTS, SHAPES
 from boda.data.writers import coco, plain
-from boda.errors import UsageError
+from boda.errors import UsageError, unknown
 from boda.types import Dataset, Image, Sample
 
 MOST = 100_000  # pictures of a kind
-PARTS = 6  # pictures that are written for each index
+PARTS = {"scenes": 2, "objects": 1, "faces": 1, "domains": 2}  # pictures for each index
 # The ground is black; the classes, and the objects in their order, have these colours in turn.
 PALETTE = (
     *((230, 60, 60), (70, 160, 230), (250, 200, 50), (90, 190, 100), (170, 100, 210)),
     *((240, 140, 60), (80, 210, 200), (240, 130, 190)),
 )
 
-README = """Drawn pictures with exact labels, by: boda synth --count {count} --size {size} --seed {seed}
-
-Every kind has {count} pictures of {size}x{size} pixels, numbered from 0000: {train} train, {val} val and
-{test} test. A picture depends on the seed, its number and the size alone. Coordinates are pixels
-with continuous edges: a picture spans 0 to {size}, its first pixel 0 to 1.
-
+KINDS = {  # what is drawn, and what README.txt says of it
+    "scenes": """\
 scenes/      One to eight shapes that hide parts of each other, by day.
              annotations/instances_SPLIT.json and SPLIT/0000.png: COCO, with the box, polygons and
              area of what is seen of each object. Polygons go along pixel edges and are exact.
@@ -40,18 +36,31 @@ scenes/      One to eight shapes that hide parts of each other, by day.
              {classes}.
   instances/ SPLIT/0000.png, one number a pixel: 0 is the ground, n the n-th object that the JSON
              has of the picture.
-objects/     One shape, or none in about a fifth of the pictures: for localization. COCO.
-faces/       SPLIT.csv and SPLIT/0000.png: the picture's name, then x and y of {points} points.
-             Left is the person's own left, as in COCO: on the right of the picture.
 day_night/   SPLIT/0000.png, {double}x{size}: the scene of that number by day on the left, by night
              on the right, pixel by pixel. The labels in scenes/ hold for both. pix2pix and its kin
              read pairs side by side.
+""",
+    "objects": """\
+objects/     One shape, or none in about a fifth of the pictures: for localization. COCO.
+""",
+    "faces": """\
+faces/       SPLIT.csv and SPLIT/0000.png: the picture's name, then x and y of {points} points.
+             Left is the person's own left, as in COCO: on the right of the picture.
+""",
+    "domains": """\
 domains/     trainA/ valA/ testA/ with circles alone, trainB/ valB/ testB/ with squares alone; no
              picture has its like in the other domain: for unpaired translation, with the names of
              folders that CycleGAN's tools expect.
+""",
+}
+README = """Drawn pictures with exact labels, by: boda synth --count {count} --size {size} --seed {seed}{only}
 
-To see that all is well: boda check scenes
-"""
+Every kind has {count} pictures of {size}x{size} pixels, numbered from 0000: {train} train, {val} val and
+{test} test. A picture depends on the seed, its number and the size alone. Coordinates are pixels
+with continuous edges: a picture spans 0 to {size}, its first pixel 0 to 1.
+
+{sections}{check}"""
+CHECK = "\nTo see that all is well: boda check {}\n"
 
 
 def write(
@@ -60,6 +69,7 @@ def write(
     size: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> dict[str, Any]:
     """Write ``count`` pictures of every kind; README.txt in the folder tells what is where.
 
@@ -69,15 +79,19 @@ def write(
         size: pixels of their sides.
         seed: 0 or more.
         progress: is told (pictures written, pictures in all).
+        kinds: of ``KINDS``, those that are drawn; with the scenes come day and night.
 
     Returns:
-        ``{"count", "size", "seed", "splits", "classes", "points", "boxes", "empty"}``: boxes those
+        ``{"count", "size", "seed", "kinds", "splits", "classes", "points", "boxes", "empty"}``: boxes those
         of the scenes, empty the pictures in objects without one.
 
     Raises:
         UsageError: a number is out of range, or OUT is not empty or cannot be written.
     """
     splits = synthetic.parts(count)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise unknown("kind", kind, KINDS)
     if count > MOST:
         raise UsageError(f"{count:,} pictures: give {MOST:,} at most.")
     synthetic.face(seed, 0, size)  # says what is wrong with the numbers before anything is written
@@ -87,20 +101,24 @@ def write(
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, PARTS * count)
+            progress(done, count * sum(PARTS[kind] for kind in kinds))
 
     with new_folder(Path(out)) as folder:
         folder_of = _Folder(folder, size, seed, advance)
-        scenes = folder_of.boxes("scenes", splits, SHAPES)
-        objects = folder_of.boxes("objects", splits, SHAPES)
-        folder_of.faces(splits)
-        folder_of.domains(splits)
+        scenes = folder_of.boxes("scenes", splits, SHAPES) if "scenes" in kinds else []
+        objects = folder_of.boxes("objects", splits, SHAPES) if "objects" in kinds else []
+        if "faces" in kinds:
+            folder_of.faces(splits)
+        if "domains" in kinds:
+            folder_of.domains(splits)
         sizes = {split: len(part) for split, part in splits.items()}
-        (folder / "README.txt").write_text(_readme(count, size, seed, sizes), encoding="utf-8")
+        text = _readme(count, size, seed, sizes, kinds)
+        (folder / "README.txt").write_text(text, encoding="utf-8")
     return {
         "count": count,
         "size": size,
         "seed": seed,
+        "kinds": [kind for kind in KINDS if kind in kinds],
         "splits": sizes,
         "classes": list(SHAPES),
         "points": list(POINTS),
@@ -185,14 +203,14 @@ def _save_indices(numbers: np.ndarray, path: Path) -> None:
     picture.save(path)
 
 
-def _readme(count: int, size: int, seed: int, sizes: dict[str, int]) -> str:
+def _readme(count: int, size: int, seed: int, sizes: dict[str, int], kinds: Sequence[str]) -> str:
+    drawn = [kind for kind in KINDS if kind in kinds]
+    only = "" if len(drawn) == len(KINDS) else "".join(f" --kind {kind}" for kind in drawn)
     classes = ", ".join(f"{number} {name}" for number, name in enumerate(SHAPES, start=1))
+    sections = "".join(KINDS[kind] for kind in drawn).format(
+        size=size, double=2 * size, classes=classes, points=len(POINTS)
+    )
+    check = "".join(CHECK.format(kind) for kind in drawn[:1] if kind != "domains")
     return README.format(
-        count=count,
-        size=size,
-        double=2 * size,
-        seed=seed,
-        classes=classes,
-        points=len(POINTS),
-        **sizes,
+        count=count, size=size, seed=seed, only=only, sections=sections, check=check, **sizes
     )

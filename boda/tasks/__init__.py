@@ -9,7 +9,8 @@ import importlib
 import pkgutil
 from functools import cache
 
-from boda.tasks.base import Default, Method, Stage, Start, Task, methods, tasks
+from boda.tasks.base import Default, Method, Start, Task, methods, tasks
+from boda.tasks.steps import Stage
 
 __all__ = ["Default", "Method", "Stage", "Start", "Task", "method", "names", "task"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from boda.errors import UsageError
 from boda.models import Entry, parts
 from boda.progress import Progress
 from boda.registry import Registry
+from boda.tasks.steps import Stage
 
 Start = Literal["scratch", "head", "whole"]
 
@@ -28,21 +29,6 @@ class Default:
 
     value: Any
     reason: str
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a fit that is no gradient descent, for the report.
-
-    Attributes:
-        name: of the stage.
-        seconds: that it took.
-        figures: what came of it, by name.
-    """
-
-    name: str
-    seconds: float
-    figures: dict[str, float]
 
 
 class Task(ABC):
@@ -298,44 +284,6 @@ class Method(nn.Module, ABC):
         return torch.addcmul(
             self.shift, pixels, self.scale
         )  # (pixels / 255 − mean) / std in one pass
-
-
-class Step(NamedTuple):
-    """A part of the way from pictures to the output.
-
-    Attributes:
-        run: the first takes the pictures; each other all values that were computed before it.
-        boxes: whether it gives rows of boxes, of which equally sure ones may change places.
-    """
-
-    run: Callable[..., Tensor | tuple[Tensor, ...]]
-    boxes: bool = False
-
-
-@runtime_checkable
-class Deciding(Protocol):
-    """A method that decides on its way, such as which boxes stay; its output is the last value.
-
-    Rounding may turn a decision, and all that follows is then another. An export is therefore
-    verified step by step, each on the very numbers that it was given.
-    """
-
-    def steps(self) -> tuple[Step, ...]:
-        """The way from (N, C, H, W) uint8 pictures to the output."""
-        ...
-
-
-def walked(steps: Sequence[Step], images: Tensor) -> list[Tensor]:
-    """All values of all steps, the output last."""
-    values: list[Tensor] = []
-    for step in steps:
-        values += as_tuple(step.run(*values) if values else step.run(images))
-    return values
-
-
-def as_tuple(values: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """One tensor, or several, as several."""
-    return (values,) if isinstance(values, Tensor) else values
 
 
 tasks: Registry[Task] = Registry("task")

@@ -25,9 +25,10 @@ from boda.errors import DataError, UsageError
 from boda.judged import pointed
 from boda.metrics.landmarks import FAILED, Landmarks
 from boda.progress import Progress
-from boda.tasks.base import Default, Method, Stage, Start, Task, methods, tasks
+from boda.tasks.base import Default, Method, Start, Task, methods, tasks
 from boda.tasks.optimizing import Optimizing
 from boda.tasks.regression import Regressor, recipe
+from boda.tasks.steps import Stage
 from boda.types import Sample
 
 REACH = 0.1  # share of the picture that a 1 of the network means: where points vary about as much

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from boda.cli.synthesizing import register
-from boda.data import drawing, drawn_faces, synthetic
+from boda.data import drawing, drawn_faces, synthetic, synthetic_folder
 from boda.data.check import check
 from boda.data.outlines import polygons
 from boda.data.readers import read
@@ -410,3 +410,18 @@ def test_what_a_person_reads(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "4 of each kind (2 train, 1 val, 1 test), 32×32" in result.stdout
     assert "circle, square, triangle, star, cross, heart" in result.stdout
+
+
+def test_one_kind_alone(tmp_path: Path) -> None:
+    told = synthetic_folder.write(tmp_path / "a", 6, 32, 0, kinds=("faces", "objects"))
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["README.txt", "faces", "objects"]
+    assert told["kinds"] == ["objects", "faces"] and told["boxes"] == 0
+    text = (tmp_path / "a" / "README.txt").read_text("utf-8")
+    assert "--kind objects --kind faces" in text and "boda check objects" in text
+    assert "scenes/" not in text and "domains/" not in text and "10 points" in text
+    synthetic_folder.write(tmp_path / "b", 6, 32, 0)
+    one, other = (tmp_path / x / "objects" / "train" / "0001.png" for x in "ab")
+    assert one.read_bytes() == other.read_bytes()
+    with pytest.raises(UsageError, match="faces"):
+        synthetic_folder.write(tmp_path / "c", 6, 32, 0, kinds=("face",))
+    assert not (tmp_path / "c").exists()

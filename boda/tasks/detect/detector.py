@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.ops.together import best, keep
-from boda.tasks.base import Default, Method, Step, walked
+from boda.tasks.base import Default, Method
 from boda.tasks.optimizing import optimizer
+from boda.tasks.steps import Step, walked
 
 MOST = 100  # that come out of it, as COCO counts them
 LEAST = 0.001  # score of a box that is worth telling at all

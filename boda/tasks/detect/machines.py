@@ -17,20 +17,13 @@ import torch
 from torch import Tensor
 
 NORM = 20.0  # of the features that the constants are for
-PENALTY, POSITIVE, BIAS = (
-    1e-3,
-    2.0,
-    10.0,
-)  # C, what a positive counts, the value of the bias's input
-HARD, EASY = (
-    -1.0,
-    -1.2,
-)  # margins: from the one a negative is learned from, below the other left out
-FIRST, MORE, ROUNDS = (
-    2000,
-    4000,
-    12,
-)  # negatives at first and at most new in a round; rounds at most
+PENALTY = 1e-3  # C
+POSITIVE = 2.0  # what a positive counts
+BIAS = 10.0  # the value of the bias's input
+HARD = -1.0  # margin from which a negative is learned from
+EASY = -1.2  # below which it is left out again
+FIRST, MORE = 2000, 4000  # negatives at first, and at most new in a round
+ROUNDS = 12  # at most
 SLACK = 1e-2  # of a margin, as far as the solver goes
 NEVER = -10.0  # the log-odds of a class without examples
 

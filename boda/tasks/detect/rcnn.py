@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from boda.data.dataset import Batch, Pictures
+from boda.data.dataset import Batch, Pictures, objects_in
 from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.ops.anchors import match_anchors
@@ -30,12 +30,13 @@ from boda.ops.regions import MODES
 from boda.ops.sampling import sample_balanced
 from boda.ops.suppression import nms
 from boda.progress import Progress
-from boda.tasks.base import Default, Stage, Start, methods
+from boda.tasks.base import Default, Start, methods
 from boda.tasks.detect.detector import LEAST, MOST, Detector
 from boda.tasks.detect.machines import affine
 from boda.tasks.detect.proposals import Proposals
-from boda.tasks.detect.stages import conclude, objects, of_regions
+from boda.tasks.detect.stages import conclude, of_regions
 from boda.tasks.optimizing import Optimizing
+from boda.tasks.steps import Stage
 
 CONTEXT = 16 / 227  # of a crop's side, on each side of the region
 POSITIVE = 0.5  # IoU with an object from which fine-tuning takes a region for it
@@ -135,7 +136,7 @@ class RCNN(Detector):
         A quarter at most are objects; the objects' own boxes are among them.
         """
         boxes, pictures, labels = [], [], []
-        for i, (own, own_labels) in enumerate(objects(batch, len(batch))):
+        for i, (own, own_labels) in enumerate(objects_in(batch)):
             known = self.regions[int(batch.index[i])] if self.regions is not None else None
             regions = self.search.of(batch.images[i]) if known is None else known
             regions = torch.cat([own, regions.to(own.device)])

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from boda.data.dataset import Batch, Pictures, memory_budget
+from boda.data.dataset import Pictures, memory_budget, objects_in
 from boda.metrics.detection import Detection
 from boda.ops.boxes import encode_boxes, iou, pairwise
 from boda.ops.suppression import nms
 from boda.progress import Progress
-from boda.tasks.base import Stage
 from boda.tasks.detect.machines import NEVER, NORM, affine, mined_svm, platt, ridge
 from boda.tasks.detect.task import found, truth
+from boda.tasks.steps import Stage
 
 if TYPE_CHECKING:
     from boda.tasks.detect.rcnn import RCNN
@@ -96,7 +96,7 @@ def look(method: RCNN, train: Pictures, progress: Progress) -> Seen:
     """The features of all regions; of every second picture, or fewer, where memory ends."""
     assert method.regions is not None
     classes, columns = method.net.margin.shape  # type: ignore[misc]
-    known = objects(train, len(train))
+    known = objects_in(train)
     count = sum(len(r) + len(own) for r, (own, _) in zip(method.regions, known, strict=True))
     step = 1 + int(4 * count * int(columns) / memory_budget())
     used = torch.arange(0, len(train), step)
@@ -164,13 +164,6 @@ def fit_regressors(net: torch.nn.Module, seen: Seen) -> dict[str, float]:
     return {"examples": examples}
 
 
-def objects(some: Batch | Pictures, count: int) -> list[tuple[Tensor, Tensor]]:
-    """The boxes and classes in each of so many pictures; none where nothing is known."""
-    if some.boxes is None or some.box_labels is None:
-        return [(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))] * count
-    return list(zip(some.boxes, some.box_labels, strict=True))
-
-
 def overlaps(boxes: Tensor, own: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Of each box and class the highest IoU with an object of it, and which object that is.
 
@@ -197,7 +190,7 @@ def of_regions(regions: list[Tensor], train: Pictures) -> dict[str, float]:
     """How many a picture has, and how many of the objects one of them overlaps by half."""
     best = [
         pairwise(iou, own, some).amax(1) >= FOUND
-        for (own, _), some in zip(objects(train, len(train)), regions, strict=True)
+        for (own, _), some in zip(objects_in(train), regions, strict=True)
         if len(own)
     ]
     share = torch.cat(best).float().mean().item() if best else 0.0

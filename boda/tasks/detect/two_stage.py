@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from boda.data.dataset import Batch
+from boda.data.dataset import Batch, objects_in
 from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.models.faster_rcnn import WEIGHTS, FasterRCNN, clipped, owners
@@ -22,9 +22,10 @@ from boda.models.region_proposals import RATIOS
 from boda.ops.anchors import match_anchors
 from boda.ops.boxes import decode_boxes, encode_boxes
 from boda.ops.sampling import sample_balanced
-from boda.tasks.base import Default, Start, Step
+from boda.tasks.base import Default, Start
 from boda.tasks.detect.detector import Detector
 from boda.tasks.optimizing import Optimizing
+from boda.tasks.steps import Step
 
 POSITIVE, NEGATIVE = 0.7, 0.3  # IoU with an object: an anchor from there on is one, below it none
 FOUND = 0.5  # IoU from which a region is the object's
@@ -153,7 +154,7 @@ class TwoStage(Detector):
     ) -> dict[str, Tensor]:
         """Of the region proposal network: means over the anchors that were drawn."""
         said, truth, wrong = [], [], 0 * deltas.sum()
-        for i, (own, _) in enumerate(_objects(batch)):
+        for i, (own, _) in enumerate(objects_in(batch)):
             given = match_anchors(anchors, own, POSITIVE, NEGATIVE)
             positive, negative = sample_balanced(given, self.config.anchors, 0.5)
             said += [logits[i, positive], logits[i, negative]]
@@ -170,7 +171,7 @@ class TwoStage(Detector):
         """Regions to learn from: a quarter at most are objects; the objects themselves are among them."""
         rows: list[tuple[Tensor, ...]] = []
         total = 0
-        for i, (own, own_labels) in enumerate(_objects(batch)):
+        for i, (own, own_labels) in enumerate(objects_in(batch)):
             regions = torch.cat([own, proposed[i, sure[i] > 0]])
             given = match_anchors(regions, own, FOUND, FOUND)
             positive, negative = sample_balanced(given, self.config.regions, 0.25)
@@ -198,11 +199,3 @@ class TwoStage(Detector):
     def candidates(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes (N, K, classes, 4) of every region and class, and their scores (N, K, classes)."""
         return self.second(*self.first(images))
-
-
-def _objects(batch: Batch) -> list[tuple[Tensor, Tensor]]:
-    """The boxes and classes in each picture; none where nothing is known."""
-    if batch.boxes is None or batch.box_labels is None:
-        nothing = batch.images.new_zeros(0, 4, dtype=torch.float32)
-        return [(nothing, nothing[:, 0].long())] * len(batch)
-    return list(zip(batch.boxes, batch.box_labels, strict=True))

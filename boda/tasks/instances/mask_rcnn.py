@@ -15,8 +15,9 @@ from boda.models.faster_rcnn import owners
 from boda.models.mask_rcnn import SIDE
 from boda.models.mask_rcnn import MaskRCNN as Network
 from boda.ops.roi import roi_align
-from boda.tasks.base import Step, methods
+from boda.tasks.base import methods
 from boda.tasks.detect.two_stage import Regions, TwoStage
+from boda.tasks.steps import Step
 
 
 @methods.register("mask-rcnn")
