@@ -57,7 +57,7 @@ class Backbone(nn.Module):
             )
         self.net = models.create(name, channels=channels, **options)
         with torch.device("meta"):
-            side = 2 * max(strides)
+            side = 8 * max(strides)  # borders that a network does not pad must not count
             whole, x = self.whole(channels), torch.empty(1, channels, side, side)
             if fewer:
                 last = max(parts.strides(whole, x))

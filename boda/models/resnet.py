@@ -9,6 +9,7 @@ Tensors are named as in torchvision's files, those of the CIFAR networks as in a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
@@ -52,7 +53,7 @@ class Projection(nn.Sequential):
 Across = type[ZeroPadding] | type[Projection]
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(nn.Module, ABC):
     """relu(F(x) + shortcut(x)): (N, C, H, W) → (N, C', ⌈H/stride⌉, ⌈W/stride⌉).
 
     A subclass says what F is, and sets ``downsample``: the shortcut where input and output differ
@@ -64,9 +65,9 @@ class ResidualBlock(nn.Module):
     se: nn.Module | None
     downsample: nn.Module | None
 
+    @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
         """F(x), what the block adds to its input."""
-        raise NotImplementedError
 
     def gated(self, x: Tensor) -> Tensor:
         """F(x), times the gate where there is one."""

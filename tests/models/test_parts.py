@@ -11,6 +11,7 @@ from boda import models
 from boda.errors import UsageError
 from boda.models.layers import Doubling
 from boda.models.parts import blocks, head, maps
+from boda.models.pyramid import Backbone
 
 SMALL = [n for n in models.names("classify") if models.entry(n).parameters < 20_000_000]
 
@@ -83,6 +84,14 @@ def test_a_network_without_steps_is_no_backbone() -> None:
         maps(models.create("lenet5"), torch.zeros(1, 1, 32, 32), (2,))
     with pytest.raises(UsageError, match="no map of stride 32"):
         maps(models.create("squeezenet-1.1"), torch.zeros(1, 3, 128, 128), (8, 16, 32))
+
+
+def test_a_backbone_that_does_not_pad_has_its_maps() -> None:
+    with torch.device("meta"):
+        found = Backbone("squeezenet-1.1", 3, (4, 8, 16, 32), {}, fewer=True)
+        alone = Backbone("squeezenet-1.1", 3, (16,), {})
+    assert found.strides == (4, 8, 16) and len(found.widths) == 3
+    assert alone.widths == [512]
 
 
 def test_doubling_is_the_transposed_convolution() -> None:

@@ -51,7 +51,7 @@ class Coco:
 
     def recognizes(self, tree: Tree) -> bool:
         """Whether a JSON file begins as COCO's do."""
-        return bool(_files(tree))
+        return bool(coco_files(tree))
 
     def read(self, tree: Tree) -> Dataset:
         """All splits; what is wrong with a record names its place in the list, and its line."""
@@ -70,7 +70,7 @@ class Coco:
         return gather(tree.root, self.name, pictures, classes, problems)
 
 
-def _files(tree: Tree) -> list[str]:
+def coco_files(tree: Tree) -> list[str]:
     """Names of the files that begin as COCO's do, the shallowest first."""
     folders: dict[str, list[str]] = {}
     for name in tree.files:
@@ -90,7 +90,7 @@ def _begins_like_coco(entry: Entry) -> bool:
 
 def _chosen(tree: Tree, problems: list[Problem]) -> list[tuple[str, str]]:
     """(split, name) of the files that are read, train first; the others are said."""
-    found = _files(tree)
+    found = coco_files(tree)
     if not found:
         raise DataError("there is no COCO JSON", file=tree.root, fix=f"As {Coco.layout}")
     stems = {name: PurePosixPath(name).stem.casefold() for name in found}

@@ -28,7 +28,7 @@ from boda.data.readers._boxes import MEND, Box, Marked, Wrong, inside_picture, n
 from boda.data.readers._coco_records import flag, identity
 from boda.data.readers._pictures import unread
 from boda.data.readers._points import Pointed, gather_points, marked, order_of, point, point_names
-from boda.data.readers.coco import CocoFile, _chosen, _files
+from boda.data.readers.coco import CocoFile, _chosen, coco_files
 from boda.data.tree import Tree
 from boda.errors import DataError, Problem
 from boda.types import Dataset, Image
@@ -78,11 +78,11 @@ class Keypoints:
 
     def recognizes(self, tree: Tree) -> bool:
         """Whether a JSON file begins as COCO's do and has keypoints."""
-        return any(_has_points(tree, name) for name in _files(tree))
+        return any(_has_points(tree, name) for name in coco_files(tree))
 
     def read(self, tree: Tree) -> Dataset:
         """All splits; what is wrong with a record names its place in the list, and its line."""
-        wanted = {name: tree.files[name] for name in _files(tree) if _has_points(tree, name)}
+        wanted = {name: tree.files[name] for name in coco_files(tree) if _has_points(tree, name)}
         if not wanted:
             why = "there is no COCO JSON with keypoints"
             raise DataError(why, file=tree.root, fix=f"As {self.layout}")

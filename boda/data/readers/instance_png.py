@@ -17,7 +17,7 @@ from boda.data.readers import READERS
 from boda.data.readers._bitmaps import EXACT, add_mask, numbers, stems
 from boda.data.readers._boxes import Marked, Wrong, gather, size_of
 from boda.data.readers._pictures import ROLES, inside, split_folder, unread
-from boda.data.readers.coco import _files as coco_files
+from boda.data.readers.coco import coco_files
 from boda.data.tree import Tree
 from boda.errors import DataError, Problem
 from boda.types import Dataset
