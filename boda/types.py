@@ -18,6 +18,7 @@ from boda.errors import Problem
 from boda.run_lengths import encode
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
+IGNORED = 255  # of a pixel whose class is neither learned nor measured
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Sample:
         labels: (N,) int64, the class of each box.
         masks: (N, H, W) bool, one per object.
         semantic: (H, W) uint8, the class of each pixel, 255 = ignore.
+        read_semantic: returns what ``semantic`` would hold, where a map for every picture would fill
+            the memory; picklable, as ``read``.
         points: (K, 2) or (K, 3) float32 x, y, visibility.
         target: (H, W, 3) uint8, the picture to be produced from this one.
         identity: who or what is shown, for recognition.
@@ -62,6 +65,7 @@ class Sample:
     difficult: np.ndarray | None = None
     outlines: list[Any] | None = None
     areas: np.ndarray | None = None
+    read_semantic: Callable[[], np.ndarray] | None = None
     _image: Image | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +86,15 @@ class Sample:
                 )
             self._image = self.read()
         return self._image
+
+    @property
+    def class_map(self) -> np.ndarray:
+        """(H, W) uint8, the class of each pixel, 255 = ignore; read anew each time, not kept."""
+        if self.semantic is not None:
+            return self.semantic
+        if self.read_semantic is None:
+            raise ValueError(f"{self.source}: the sample has no classes of pixels")
+        return self.read_semantic()
 
     @property
     def shape(self) -> tuple[int, int]:

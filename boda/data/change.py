@@ -20,10 +20,10 @@ from boda.data.dataset import Batch
 from boda.data.prepare import GRAY
 from boda.ops import blur, geometry, photometric
 from boda.ops.geometry import Size
+from boda.types import IGNORED
 
 VISIBLE = 0.25  # of a moved box must lie in the picture, else its object is no longer there
 SMALLEST = 1.0  # pixels that a box must be wide and high
-IGNORED = 255  # in semantic maps: what moved in
 PART = 2**18  # values that are worked on at a time on a CPU
 _NEAR = 1e-6  # pixels by which a place may miss a whole number
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from boda.data.outlined import learned
 from boda.data.prepare import Preparation
+from boda.data.working_maps import WorkingMaps
 from boda.data.working_masks import WorkingMasks
 from boda.types import ArraySamples, Sample
 
@@ -93,6 +94,7 @@ class Pictures:
             difficult objects are not among the boxes: they are not to be learned.
         masks: of each picture (n, H, W) bool, in the order of its boxes; None where nobody wants
             them, since they cost time and memory.
+        semantic: of each picture (H, W) uint8; None where the task is another.
         mirror_order: see ``Batch``.
     """
 
@@ -103,7 +105,7 @@ class Pictures:
         samples: Sequence[Sample],
         preparation: Preparation,
         images: np.ndarray | None = None,
-        with_masks: bool = False,
+        task: str = "",
     ) -> None:
         self.samples, self.preparation = samples, preparation
         self.images = (
@@ -116,7 +118,8 @@ class Pictures:
         else:
             self.labels = torch.tensor([sample.label or 0 for sample in samples])
         self.boxes, self.box_labels = _objects(samples, preparation)
-        self.masks = WorkingMasks(samples, preparation) if with_masks else None
+        self.masks = WorkingMasks(samples, preparation) if task == "instances" else None
+        self.semantic = WorkingMaps(samples, preparation) if task == "segment" else None
         self.points = _points(samples, preparation)
 
     def __len__(self) -> int:
@@ -153,6 +156,7 @@ class Pictures:
             boxes=None if self.boxes is None else [self.boxes[i] for i in rows],
             box_labels=None if self.box_labels is None else [self.box_labels[i] for i in rows],
             masks=None if self.masks is None else [self.masks[i] for i in rows],
+            semantic=None if self.semantic is None else _stacked(self.semantic, rows),
             points=None if self.points is None else self.points[index],
             mirror_order=self.mirror_order,
         )
@@ -166,6 +170,10 @@ class Pictures:
         if self.images is None:
             return self.preparation(_decoded(self.samples[index]))
         return self.images[index].permute(1, 2, 0).numpy()
+
+
+def _stacked(maps: WorkingMaps, rows: list[int]) -> Tensor:
+    return torch.stack([maps[i] for i in rows])
 
 
 def _objects(

@@ -94,7 +94,7 @@ def load(
             images = images if len(samples) == len(whole[split]) else images[sound]
         else:
             images = None
-        pictures[split] = Pictures(samples, preparation, images, dataset.task == "instances")
+        pictures[split] = Pictures(samples, preparation, images, dataset.task)
     note = (
         f"{size / GIB:.1f} GiB of prepared pictures do not fit in {memory_budget() / GIB:.1f} GiB: "
         "they are decoded anew each epoch"

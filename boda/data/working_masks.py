@@ -71,15 +71,24 @@ def _moved(sample: Sample, index: int, preparation: Preparation) -> np.ndarray:
         moved = [preparation.moved(points, shape).astype(np.float64) for points in outline]
         return bitmaps.rasterize(moved, (preparation.height, preparation.width))
     if outline is not None:
-        return _resampled(bitmaps.of_outline(outline, sample.shape), preparation)
+        return resampled(bitmaps.of_outline(outline, sample.shape), preparation, False)
     assert sample.masks is not None, f"{sample.source}: object {index + 1} has no mask"
-    return _resampled(sample.masks[index], preparation)
+    return resampled(sample.masks[index], preparation, False)
 
 
-def _resampled(mask: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """What lies under the centre of each pixel of the working picture; nothing beyond the mask."""
+def resampled(mask: np.ndarray, preparation: Preparation, beyond: int) -> np.ndarray:
+    """What lies under the centre of each pixel of the working picture.
+
+    Args:
+        mask: (H, W) of the original picture: objects, or classes.
+        preparation: of the working picture.
+        beyond: the value outside the original.
+
+    Returns:
+        (height, width) of the same type.
+    """
     matrix = preparation.matrix(*mask.shape)
-    out = np.zeros((preparation.height, preparation.width), bool)
+    out = np.full((preparation.height, preparation.width), beyond, mask.dtype)
     y, x = (
         np.floor((np.arange(count) + 0.5 - matrix[axis, 2]) / matrix[axis, axis] + EDGE).astype(int)
         for axis, count in ((1, out.shape[0]), (0, out.shape[1]))

@@ -63,12 +63,12 @@ def test_bitmaps_go_where_the_picture_goes(rule: str, size: tuple[int, int]) -> 
     masks[2] = block((31, 41), (0, 0, 41, 31))
     code = encode(masks[1], compressed=False)
     made = Pictures([sample([encode(masks[0]), code, encode(masks[2])], (31, 41))], preparation,
-                    with_masks=True).masks  # fmt: skip
+                    task="instances").masks  # fmt: skip
     assert made is not None and made[0].dtype == torch.bool
     expected = [looked_up(mask, preparation) for mask in masks]
     np.testing.assert_array_equal(made[0].numpy(), expected)
     again = sample([None] * 3, (31, 41), masks=masks)  # as drawn samples bring them
-    held = Pictures([again], preparation, with_masks=True).masks
+    held = Pictures([again], preparation, task="instances").masks
     assert held is not None and torch.equal(held[0], made[0])
 
 
@@ -77,7 +77,7 @@ def test_polygons_are_drawn_at_the_size_of_the_network() -> None:
     thin = np.array([(4.0, 4.05), (36.0, 4.05), (36.0, 4.35), (4.0, 4.35)])
     preparation = Preparation(300, 400, rule="letterbox")
     pictures = Pictures([sample([[thin], [np.array(RECTANGLE, float), np.array(CORNER, float)]])],
-                        preparation, with_masks=True)  # fmt: skip
+                        preparation, task="instances")  # fmt: skip
     assert pictures.masks is not None
     assert not rasterize([thin], (30, 40)).any()
     line, both = pictures.masks[0].numpy()
@@ -90,7 +90,7 @@ def test_crowds_and_difficult_objects_are_not_among_them() -> None:
     outlines: list[object] = [[np.array(c, float)] for c in (RECTANGLE, CORNER, RECTANGLE)]
     crowd, difficult = np.array([True, False, False]), np.array([False, False, True])
     one = sample([None, outlines[1], None], crowd=crowd, difficult=difficult)
-    pictures = Pictures([one, sample([])], Preparation(30, 40), with_masks=True)
+    pictures = Pictures([one, sample([])], Preparation(30, 40), task="instances")
     batch = pictures.batch(torch.zeros(2, 3, 30, 40, dtype=torch.uint8), torch.tensor([1, 0]))
     assert batch.masks is not None and batch.boxes is not None
     assert [mask.shape for mask in batch.masks] == [(0, 30, 40), (1, 30, 40)]
@@ -100,7 +100,7 @@ def test_crowds_and_difficult_objects_are_not_among_them() -> None:
 
 def test_kept_masks_are_the_same_and_nobody_shares_them() -> None:
     pictures = Pictures(
-        [sample([[np.array(RECTANGLE, float)]])], Preparation(37, 51), with_masks=True
+        [sample([[np.array(RECTANGLE, float)]])], Preparation(37, 51), task="instances"
     )
     assert pictures.masks is not None and len(pictures.masks) == 1
     first = pictures.masks[0]
@@ -228,7 +228,7 @@ def test_masks_of_pennfudan_stand_on_the_pictures(shared_data: Path) -> None:
     """Painted with their masks, the pictures are prepared as the masks are."""
     preparation = Preparation(256, 320, rule="letterbox")
     samples = read(shared_data / "pennfudan").splits["all"][::40]
-    pictures = Pictures(samples, preparation, with_masks=True)
+    pictures = Pictures(samples, preparation, task="instances")
     assert pictures.masks is not None
     for i, one in enumerate(samples):
         numbers = np.asarray(Image.open(one.source))
