@@ -37,7 +37,7 @@ $(VENV)/installed-test: $(VENV)/installed
 # Ultralytics is under the AGPL: it belongs in this environment, and nowhere else.
 peers:
 	$(PYTHON) -m venv .bench
-	.bench/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm kornia pycocotools faster-coco-eval ultralytics
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm kornia pycocotools faster-coco-eval segmentation-models-pytorch ultralytics
 	.bench/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 
 clean:

@@ -11,6 +11,7 @@ from boda.progress import Progress
 
 if TYPE_CHECKING:
     from boda.data.check import CheckReport
+    from boda.portrait import Portrait
     from boda.predicting import Picture, Predictor
     from boda.runs import Run
     from boda.trained import Trained
@@ -198,6 +199,40 @@ def predict(
     if found.problems:
         raise DataError(problems=found.problems)
     return predictions
+
+
+def portrait(
+    picture: Picture,
+    name: str | Path,
+    weights: str | Path | None = None,
+    *,
+    blur: float | None = None,
+    background: str | None = None,
+    keep: str | None = None,
+    progress: Progress | None = None,
+) -> Portrait:
+    """A picture with its person sharp and the rest blurred, or replaced.
+
+    Args:
+        picture: a path, or (H, W) or (H, W, 3) uint8.
+        name: a run for segment or instances, its ``.onnx`` file, or with ``weights`` a model.
+        weights: as those of ``predictor``.
+        blur: radius in pixels of the disc that blurs; by default 1/60 of the longer side.
+        background: instead of the picture's own: a picture's path, a colour ("#rrggbb" or a name), or
+            "transparent".
+        keep: the class that stays sharp; a person by default.
+        progress: told what is fetched, and what was assumed of the weights.
+
+    Raises:
+        UsageError: the run is for another task or knows no such class; a number or a colour is wrong.
+        DataError: a picture cannot be read, or nobody is seen in it.
+    """
+    from boda import portrait as work
+    from boda.predicting import read_picture
+
+    behind = None if background is None else work.backdrop(background)
+    image, source = read_picture(picture, 0)
+    return work.portrait(predictor(name, weights, progress), image, blur, behind, keep, source)
 
 
 def evaluate(

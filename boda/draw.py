@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from boda.data.image import decode
+from boda.draw_maps import with_map
 from boda.draw_objects import with_boxes, with_masks
 from boda.errors import DataError
 from boda.fonts import label_font, text_font
@@ -39,17 +41,20 @@ SMALLEST, LARGEST = 224, 1024  # longer side of a drawn classification, pixels
 NAMED = 12  # points of a picture whose names are written beside them
 
 
-def draw(prediction: Prediction) -> np.ndarray:
+def draw(prediction: Prediction, classes: Sequence[str] | None = None) -> np.ndarray:
     """The picture with what the network said about it.
 
     Args:
         prediction: with masks, boxes or points, they are drawn on the picture (of masks and boxes the
-            masks); else ``labels`` and ``scores`` stand in a panel below it, best first. Without
-            either, the picture is returned as it is.
+            masks); with a map, its colours, and a legend beside the picture or below it; else
+            ``labels`` and ``scores`` stand in a panel below it, best first. Without either, the
+            picture is returned as it is.
+        classes: the names of all, for a legend that is the same on all frames of a video.
 
     Returns:
-        (H', W', 3) uint8: masks, boxes and points keep the picture's size; with a panel, the
-        picture's longer side is brought to 224..1024 pixels (pixels of tiny ones become squares).
+        (H', W', 3) uint8: masks, boxes and points keep the picture's size, a map's legend stands
+        outside it; with a panel, the picture's longer side is brought to 224..1024 pixels (pixels of
+        tiny ones become squares).
 
     Raises:
         DataError: the picture is not there any more, or cannot be read.
@@ -57,6 +62,8 @@ def draw(prediction: Prediction) -> np.ndarray:
     picture = _picture_of(prediction)
     if prediction.points is not None:
         return _with_points(picture, prediction)
+    if prediction.areas is not None:
+        return with_map(picture, prediction, classes)
     if prediction.masks is not None:
         return with_masks(picture, prediction)
     if prediction.boxes is not None:

@@ -74,7 +74,7 @@ def measure(
         metrics: an empty collector of the task.
         fabric: under whose precision outputs are computed; float32 without.
         size: pictures computed at once.
-        keep: what is put out is added to it.
+        keep: what the task wants of the outputs is added to it.
 
     Raises:
         DataError: nothing in these pictures can be measured.
@@ -87,12 +87,12 @@ def measure(
             outputs = method.output(batch.images.to(device)).float().cpu().numpy()
             task.update(metrics, outputs, pictures, batch.index)
             if keep is not None:
-                keep.append(outputs)
+                keep.append(task.condensed(outputs))
     method.train(was_training)
     try:
         return metrics.compute()
     except NothingToMeasure as error:
         raise DataError(
             f"{error}: nothing to measure",
-            fix="Measure on others, or give pictures with objects and points to this split.",
+            fix="Measure on others, or give labelled pictures to this split.",
         ) from None

@@ -77,7 +77,7 @@ def fit(
     preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
     kind = tasks.method(method_name)
     if options.balance:
-        config["class_weights"] = planning.class_weights(kind, loaded.dataset)
+        config["class_weights"] = planning.class_weights(kind, loaded)
     learned = kind.learned(loaded.pictures["train"], net_options, loaded.dataset.classes)
     for name, default in learned.items():
         if name not in settings:

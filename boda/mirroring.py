@@ -1,8 +1,9 @@
 """Test-time augmentation: the mirrored picture is looked at too, and both answers become one. No torch.
 
-Of a classifier, the mean of both probabilities. Of a detector, weighted boxes fusion: Solovyev et
-al. 2019 (arXiv 1910.13302): two boxes of one object become their mean, weighted by the scores; the
-new score is the mean of both, where a box that only one of the two saw has 0 from the other.
+Of a classifier, the mean of both probabilities; of a map of classes too, once it is turned back. Of
+a detector, weighted boxes fusion: Solovyev et al. 2019 (arXiv 1910.13302): two boxes of one object
+become their mean, weighted by the scores; the new score is the mean of both, where a box that only
+one of the two saw has 0 from the other.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ def mirrored(network: Network, task: str) -> Network:
 def mean(plain: np.ndarray, turned: np.ndarray, width: int) -> np.ndarray:
     """Of the probabilities (N, K) of both."""
     return (plain + turned) / 2
+
+
+def turned_mean(plain: np.ndarray, turned: np.ndarray, width: int) -> np.ndarray:
+    """Of the maps of probabilities (N, K, h, w) of both, each at its place in the picture."""
+    return (plain + turned[..., ::-1]) / 2
 
 
 def fused(plain: np.ndarray, turned: np.ndarray, width: int) -> np.ndarray:
@@ -80,4 +86,5 @@ def _fused(rows: np.ndarray, first: int) -> np.ndarray:
 JOINS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "classify": mean,
     "detect": fused,
+    "segment": turned_mean,
 }

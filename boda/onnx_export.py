@@ -122,7 +122,12 @@ def _apart(method: Method, images: Tensor, got: list[np.ndarray]) -> float:
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest, as a share of 1 or of the largest number."""
+    """The largest, as a share of 1 or of the largest number; of integers, which choose: how many differ.
+
+    Of two maxima that are nearly equal rounding chooses one.
+    """
+    if a.dtype.kind == "i":
+        return float((a != b).mean())
     return float(np.abs(a - b).max() / max(1.0, np.abs(b).max()))
 
 

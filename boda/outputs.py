@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image as Pillow
 
 from boda.data.prepare import Preparation
 from boda.masks import paste
@@ -155,6 +156,110 @@ def pasted(rows: np.ndarray, preparation: Preparation, size: tuple[int, int]) ->
     small = rows[:, BOX:].reshape(-1, side, side)
     corners = preparation.moved_back(rows[:, :4].reshape(-1, 2, 2), size)
     return paste(small, corners.reshape(-1, 4), size)
+
+
+@readers.register("segment")
+def segment(planes: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
+    """The class of each pixel of the original picture.
+
+    Args:
+        planes: (K, h, w) probabilities, of the working picture.
+        classes: K names.
+        seen: the picture.
+    """
+    semantic = class_map(planes, seen.preparation, seen.size)
+    return told_map(semantic, classes, seen.source, seen.picture)
+
+
+def told_map(
+    semantic: np.ndarray, classes: Sequence[str], source: str, picture: Image
+) -> Prediction:
+    """A map (H, W) uint8 of an original picture as a prediction: what is there, the largest first."""
+    # Row by row: the count of a whole map at once would be made of 8 bytes a pixel.
+    counts = sum((np.bincount(row, minlength=len(classes)) for row in semantic), np.zeros(1, int))
+    labels = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    return Prediction(
+        source=source,
+        size=(semantic.shape[0], semantic.shape[1]),
+        labels=labels,
+        names=[classes[i] for i in labels],
+        areas=counts[labels],
+        semantic=semantic,
+        _picture=picture,
+    )
+
+
+def class_map(
+    probabilities: np.ndarray, preparation: Preparation, size: tuple[int, int]
+) -> np.ndarray:
+    """The best class of each pixel of an original picture.
+
+    Args:
+        probabilities: (K, h, w), of its working picture.
+        preparation: how it was brought to the network.
+        size: (H, W) of the original.
+
+    Returns:
+        (H, W) uint8. What the network did not see, beside a crop, is what it saw at the crop's edge.
+    """
+    return best_classes(*_placed(probabilities, preparation, size), size)
+
+
+def plane(probabilities: np.ndarray, preparation: Preparation, size: tuple[int, int]) -> np.ndarray:
+    """One class's probabilities at the size of the original picture.
+
+    Args:
+        probabilities: (h, w), of its working picture.
+        preparation: how it was brought to the network.
+        size: (H, W) of the original.
+
+    Returns:
+        (H, W) float32; beside a crop as in ``class_map``.
+    """
+    (one,), box = _placed(probabilities[None], preparation, size)
+    picture = Pillow.fromarray(np.ascontiguousarray(one, np.float32))
+    return np.asarray(picture.resize(size[::-1], Pillow.Resampling.BILINEAR, box=box))
+
+
+def _placed(
+    planes: np.ndarray, preparation: Preparation, size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    """The planes (K, h, w), as wide as the original, and where that is in them: x1, y1, x2, y2."""
+    corners = np.array([[0, 0], size[::-1]], np.float64)
+    x1, y1, x2, y2 = preparation.moved(corners, size).reshape(-1).tolist()
+    height, width = planes.shape[1:]
+    left, top = math.ceil(max(0, -x1)), math.ceil(max(0, -y1))
+    right, bottom = math.ceil(max(0, x2 - width)), math.ceil(max(0, y2 - height))
+    if left or top or right or bottom:
+        planes = np.pad(planes, ((0, 0), (top, bottom), (left, right)), "edge")
+    return planes, (x1 + left, y1 + top, x2 + left, y2 + top)
+
+
+def best_classes(
+    planes: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> np.ndarray:
+    """A part of the planes of all classes at another size, and there the best class of each pixel.
+
+    Each plane is resampled bilinearly, antialiased where it becomes smaller, while no more than two
+    of the new size are held.
+
+    Args:
+        planes: (K, h, w) floating.
+        box: x1, y1, x2, y2 of the part, in pixels of the planes.
+        size: (H, W) of the result.
+
+    Returns:
+        (H, W) uint8; of equal classes the lower.
+    """
+    best = np.full(size, -np.inf, np.float32)
+    out = np.zeros(size, np.uint8)
+    for number, plane in enumerate(planes):
+        picture = Pillow.fromarray(np.ascontiguousarray(plane, np.float32))
+        scaled = np.asarray(picture.resize(size[::-1], Pillow.Resampling.BILINEAR, box=box))
+        better = scaled > best
+        np.copyto(best, scaled, where=better)
+        out[better] = number
+    return out
 
 
 def boxes_difference(a: np.ndarray, b: np.ndarray) -> float:

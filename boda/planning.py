@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from boda import freezing, tasks
 from boda.data import readers
 from boda.data.classes import by_name
 from boda.data.dataset import Pictures
+from boda.data.loading import Loaded
 from boda.data.prepare import Preparation
 from boda.data.split import arrange, labels_of
 from boda.data.survey import Survey
 from boda.data.transforms import policies
 from boda.errors import UsageError
 from boda.models import Entry
+from boda.ops.segmentation_losses import median_frequency
 from boda.options import FitOptions, Plan, parse_settings
 from boda.tasks import Default, Method, Start, Task
 from boda.types import Dataset
@@ -120,17 +125,32 @@ def with_measured_pixels(preparation: Preparation, train: Pictures) -> Preparati
     )
 
 
-def class_weights(kind: type[Method], dataset: Dataset) -> tuple[float, ...]:
-    """Weights of the loss inverse to the number of pictures of each class; their mean over pictures is 1.
+def class_weights(kind: type[Method], loaded: Loaded) -> tuple[float, ...]:
+    """Weights of the loss, larger for rarer classes.
+
+    Of pictures they are inverse to the number of each class, and their mean over pictures is 1; of
+    pixels, see ``median_frequency``.
 
     Raises:
         UsageError: the method has no such weights.
     """
     if "class_weights" not in _fields(kind.Config):
         raise UsageError(
-            f"--balance is for classify: the loss of {kind.task} has no class weights."
+            f"--balance is for classify and segment: the loss of {kind.task} has no class weights."
         )
-    labels = labels_of(dataset.splits["train"])
-    counts = np.bincount(labels, minlength=len(dataset.classes)).clip(1)
+    train, count = loaded.pictures["train"], len(loaded.dataset.classes)
+    if train.semantic is not None:
+        return _of_pixels(train.semantic, count)
+    labels = labels_of(loaded.dataset.splits["train"])
+    counts = np.bincount(labels, minlength=count).clip(1)
     weights = counts.sum() / (len(counts) * counts)
+    return tuple(round(float(weight), 6) for weight in weights)
+
+
+def _of_pixels(maps: Sequence[Tensor], count: int) -> tuple[float, ...]:
+    """Median frequency balancing of the classes 0..count−1 in these maps."""
+    pixels = torch.stack([torch.bincount(each.flatten().long(), minlength=256) for each in maps])
+    pixels = pixels[:, :count]
+    whole = pixels.sum(1, keepdim=True) * (pixels > 0)
+    weights = median_frequency(whole.sum(0), pixels.sum(0))
     return tuple(round(float(weight), 6) for weight in weights)

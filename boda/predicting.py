@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boda import outputs, tiling
+from boda import map_tiling, outputs, tiling
 from boda.data.archives import ignored
 from boda.data.image import decode, is_picture_name
 from boda.data.prepare import Preparation
@@ -22,8 +22,9 @@ from boda.types import Image, Prediction
 
 BOXES = ("detect", "instances", "localize")  # tasks whose predictions hold boxes
 MANY = ("detect", "instances")  # of these, those of which a picture may show any number of things
-TILED = ("detect",)  # what tiles see can be put together
+TILED = ("detect", "segment")  # what tiles see can be put together
 SMALLEST_TILE = 32
+OUTPUT = 256 << 20  # bytes that the maps of the pictures of one batch may have
 Picture = str | Path | np.ndarray
 
 
@@ -35,7 +36,8 @@ class Predictor:
         classes: names, in the order of the outputs.
         preparation: of the run; the network gets RGB whatever its channels.
         confidence: boxes of a lower score are left out.
-        tile: side in pixels of the tiles in which larger pictures are looked at too; 0 = none.
+        tile: side in pixels of the tiles in which larger pictures are looked at too; of the task
+            "segment" the longer side, and larger pictures are looked at in tiles alone; 0 = none.
         problems: what could not be read in the last ``predict``.
         at_once: pictures, or tiles, that go through the network together.
     """
@@ -58,7 +60,7 @@ class Predictor:
 
         Args:
             conf: score from which a box is told, 0..1.
-            tile: side of tiles in pixels of the original; see ``boda.tiling``.
+            tile: side of tiles in pixels of the original; see ``boda.tiling`` and ``boda.map_tiling``.
             tta: the mirrored picture too; see ``boda.mirroring``.
 
         Raises:
@@ -94,6 +96,9 @@ class Predictor:
     def predict_all(self, pictures: Iterable[Picture], batch: int = 32) -> Iterator[Prediction]:
         """Many pictures, in their order; what cannot be read is left out and named in ``problems``."""
         self.problems, self.at_once = [], batch
+        if self.task == "segment":
+            each = 4 * len(self.classes) * self.preparation.height * self.preparation.width
+            self.at_once = batch = max(1, min(batch, OUTPUT // each))
         waiting: list[tuple[Image, str]] = []
         for number, picture in enumerate(pictures):
             try:
@@ -111,6 +116,9 @@ class Predictor:
             yield from self._look(pictures)
             return
         for image, source in pictures:
+            if self.task == "segment":
+                yield self._map(image, source)
+                continue
             views = tiling.windows((image.shape[0], image.shape[1]), self.tile)
             crops = [(image[y1:y2, x1:x2], source) for x1, y1, x2, y2 in views]
             parts: list[Prediction] = []
@@ -128,6 +136,15 @@ class Predictor:
             # Of many boxes the sure ones, before masks of the picture's size are made of them.
             told = row[row[:, 4] >= self.confidence] if self.task in MANY else row
             yield read(told, self.classes, seen).surest(self.confidence)
+
+    def _map(self, image: Image, source: str) -> Prediction:
+        """The classes of a picture's pixels, in tiles where it is larger than one."""
+        height, width = self.preparation.height, self.preparation.width
+        side = self.tile / max(height, width)  # pixels of the picture a working pixel
+        if image.shape[0] <= height * side and image.shape[1] <= width * side:
+            return next(self._look([(image, source)]))
+        found = map_tiling.tiled_map(image, self.tile, self.preparation, self.network, self.at_once)
+        return outputs.told_map(found, self.classes, source, image)
 
     def _put_together(self, parts: list[Prediction], views: np.ndarray) -> Prediction:
         """The predictions for the views of a picture as one; the first view is all of it."""

@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy as np
 
 from boda.errors import Problem
-from boda.run_lengths import encode
+from boda.run_lengths import decode, encode
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
 IGNORED = 255  # of a pixel whose class is neither learned nor measured
@@ -195,6 +195,9 @@ class Prediction:
         scores: (N,) float in 0..1.
         boxes: (N, 4) float32 xyxy.
         masks: (N, H, W) bool, one per object.
+        semantic: (H, W) uint8, the class of each pixel; ``labels`` are then the classes that are
+            there, the largest first.
+        areas: (N,) int64, pixels of each of these classes.
     """
 
     source: str
@@ -205,6 +208,7 @@ class Prediction:
     boxes: np.ndarray | None = None
     masks: np.ndarray | None = None
     semantic: np.ndarray | None = None
+    areas: np.ndarray | None = None
     points: np.ndarray | None = None
     embedding: np.ndarray | None = None
     image: Image | None = None
@@ -214,18 +218,41 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """The one JSON schema of predictions: plain lists and numbers, without absent fields.
 
-        A mask is COCO's run-length code, ``{"size": [H, W], "counts": "…"}``.
+        A mask is COCO's run-length code, ``{"size": [H, W], "counts": "…"}``. A map of classes is told
+        as such a mask for each of ``labels``, with ``areas`` in pixels and ``shares`` of the picture.
         """
         out: dict[str, Any] = {"source": self.source, "size": list(self.size)}
-        for name in ("labels", "names", "scores", "boxes", "points", "embedding"):
+        for name in ("labels", "names", "scores", "boxes", "points", "embedding", "areas"):
             value = getattr(self, name)
             if value is not None:
                 out[name] = value.tolist() if isinstance(value, np.ndarray) else list(value)
-        if self.masks is not None:
-            out["masks"] = [encode(mask) for mask in self.masks]
-        elif self._codes is not None:
-            out["masks"] = self._codes
+        if self.shares is not None:
+            out["shares"] = [round(share, 6) for share in self.shares.tolist()]
+        if (codes := self._coded()) is not None:
+            out["masks"] = codes
         return out
+
+    @property
+    def shares(self) -> np.ndarray | None:
+        """(N,) float 0..1, how much of the picture each class of a map covers; None without a map."""
+        return None if self.areas is None else self.areas / (self.size[0] * self.size[1])
+
+    @property
+    def class_map(self) -> np.ndarray | None:
+        """(H, W) uint8, the class of each pixel, also after ``forget_pixels``; None where it has none."""
+        if self.semantic is not None or self.areas is None:
+            return self.semantic
+        assert self.labels is not None and self._codes is not None
+        out = np.zeros(self.size, np.uint8)
+        for label, code in zip(self.labels, self._codes, strict=True):
+            out[decode(code)] = label
+        return out
+
+    def _coded(self) -> list[dict[str, Any]] | None:
+        """The run-length code of each mask, or of each class of a map."""
+        if self.semantic is not None and self.labels is not None:
+            return [encode(self.semantic == label) for label in self.labels]
+        return self._codes if self.masks is None else [encode(mask) for mask in self.masks]
 
     def surest(self, confidence: float) -> Prediction:
         """With the boxes of at least that score; itself where it has none."""
@@ -253,13 +280,12 @@ class Prediction:
         Pillow.fromarray(self.draw()).save(path)
 
     def forget_pixels(self) -> None:
-        """Let go of the original pixels, which drawing reads from ``source`` again, and of the masks.
+        """Let go of the original pixels, which drawing reads from ``source`` again, of masks and map.
 
-        ``to_dict`` still tells the masks: their run-length codes are kept.
+        ``to_dict`` still tells them: their run-length codes are kept.
         """
-        self._picture = None
-        if self.masks is not None:
-            self._codes, self.masks = [encode(mask) for mask in self.masks], None
+        self._picture, self._codes = None, self._coded()
+        self.masks = self.semantic = None
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""

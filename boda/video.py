@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image as Pillow
 
+from boda.draw import draw
 from boda.errors import DataError, UsageError
 from boda.files import replacing
 from boda.predicting import Predictor
@@ -133,7 +134,7 @@ def _look(
     with video.writer(out[0]) as writer, open(out[1], "w", encoding="utf-8") as file:
         for prediction in predictor.predict_all(pictures(), AT_ONCE):
             seconds = times.popleft()
-            writer.add(prediction.draw(), seconds)
+            writer.add(draw(prediction, predictor.classes), seconds)
             row = prediction.to_dict() | {"source": str(path)}
             row = {"source": row.pop("source"), "frame": number, "seconds": float(seconds), **row}
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")

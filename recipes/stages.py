@@ -76,6 +76,7 @@ def one(asked: argparse.Namespace, model: str, data: Path) -> dict:
     run = asked.out / f"{asked.what}-{model}-{asked.seed}"
     told = fit_and_measure(task, data, how, "test", run)
     figures, cost = told.pop("figures"), told.pop("a_picture")
+    del told["per_class"]
     return {
         "what": asked.what,
         "model": model,

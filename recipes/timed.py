@@ -24,8 +24,9 @@ def fit_and_measure(
         run: the folder, which must not be there.
 
     Returns:
-        ``{"figures", "a_picture", "epochs", "pictures_per_second", "seconds"}``: the metrics and what
-        a picture costs as they are told, the median over the epochs, and the seconds of the fit.
+        ``{"figures", "per_class", "a_picture", "epochs", "pictures_per_second", "seconds"}``: the
+        metrics, those of each class, and what a picture costs as they are told, the median over the
+        epochs, and the seconds of the fit.
     """
     subprocess.run([*BODA, "fit", task, str(data), *settings, "--out", str(run)], check=True)
     done = subprocess.run(
@@ -39,8 +40,24 @@ def fit_and_measure(
     evaluation = json.loads(done.stdout)
     return {
         "figures": evaluation["metrics"],
+        "per_class": evaluation.get("per_class", {}),
         "a_picture": evaluation["a_picture"],
         "epochs": len(rows),
         "pictures_per_second": speeds[len(speeds) // 2],
         "seconds": rows[-1]["seconds"],
     }
+
+
+def print_classes(rows: dict[str, dict[str, Any]], columns: tuple[str, ...]) -> None:
+    """A line a class with the figures named; "-" where there is none.
+
+    Args:
+        rows: class → its figures, as ``boda evaluate`` tells them.
+        columns: names of the figures.
+    """
+    width = max(map(len, rows), default=0)
+    print(" " * width + "".join(f"  {name:>11}" for name in columns))
+    for name, row in rows.items():
+        values = (row.get(column) for column in columns)
+        told = ("-" if value is None else f"{value:.3f}" for value in values)
+        print(f"{name:<{width}}" + "".join(f"  {text:>11}" for text in told))

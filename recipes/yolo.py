@@ -73,6 +73,7 @@ def one(what: str, data: str, format: str | None, out: Path, seed: int) -> dict:
         "detect", data, [*settings, *how, "--seed", str(seed)], split, out / f"{what}-{seed}"
     )
     figures = told.pop("figures")
+    del told["per_class"]
     return {
         "what": what,
         "seed": seed,

@@ -11,7 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from boda import api, options
-from boda.cli import augmenting, converting, convolving, looking, proposing, show, synthesizing
+from boda.cli import (
+    augmenting,
+    converting,
+    convolving,
+    looking,
+    portraying,
+    proposing,
+    show,
+    synthesizing,
+)
 from boda.cli.common import Json, emit
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
@@ -307,3 +316,4 @@ augmenting.register(app)
 converting.register(app)
 synthesizing.register(app)
 proposing.register(app)
+portraying.register(app)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from boda import video
+from boda.cli.index_maps import IndexMaps
 from boda.cli.panoptic import Panoptic
 from boda.cli.signing import ours, signed
 from boda.draw import draw
@@ -116,10 +117,13 @@ def plan(inputs: list[str], out: Path | None, progress: Progress) -> Work:
 
 def carry_out(work: Work, predictor: Predictor, batch: int, progress: Progress) -> Found:
     """Look at everything, and write what was seen."""
-    found, panoptic = Found(), None
+    found, panoptic, maps = Found(), None, None
     if work.out is not None:
         if predictor.task == "instances":
             panoptic = Panoptic(work.out, predictor.classes)
+        if predictor.task == "segment" and work.drawn:
+            names = [place.name for place in work.drawn.values()]
+            maps = IndexMaps(work.out, predictor.classes, names)
         work.out.mkdir(parents=True, exist_ok=True)
     with progress.working("looking"):
         for prediction in predictor.predict_all(work.pictures, batch):
@@ -128,6 +132,8 @@ def carry_out(work: Work, predictor: Predictor, batch: int, progress: Progress) 
                 atomic_write(place, signed(draw(prediction)))
                 if panoptic is not None:
                     panoptic.add(prediction, place.name)
+                if maps is not None:
+                    maps.add(prediction, place.name)
             prediction.forget_pixels()  # a folder of thousands must not fill the memory
             found.predictions.append(prediction)
             progress.advance(len(found.predictions), len(work.pictures))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from boda.runs import Run
     from boda.types import Prediction
 
+LARGEST = 6  # classes of a map that a line names
+
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Rows under their columns' names; numbers to the right."""
@@ -135,8 +137,11 @@ def predictions(
 
 
 def _rows(prediction: Prediction) -> list[dict[str, Any]]:
-    """Class, score and, where there are boxes, the corners in whole pixels; or the points."""
+    """Class, score and, where there are boxes, the corners in whole pixels; or points; or areas."""
     names = prediction.names or []
+    if prediction.areas is not None and prediction.shares is not None:
+        found = zip(names, prediction.areas.tolist(), prediction.shares.tolist(), strict=True)
+        return [{"class": n, "pixels": area, "share": share} for n, area, share in found]
     if prediction.points is not None:
         places = (place[:2].tolist() for place in prediction.points)
         return [{"point": n, "x": x, "y": y} for n, (x, y) in zip(names, places, strict=True)]
@@ -151,8 +156,12 @@ def _rows(prediction: Prediction) -> list[dict[str, Any]]:
 
 
 def _told(prediction: Prediction) -> str:
-    """A line: the three best classes, or how many boxes of each class, or points."""
+    """A line: the three best classes, how many boxes of each class, points, or the largest areas."""
     names = prediction.names or []
+    if prediction.shares is not None:
+        largest = zip(names[:LARGEST], prediction.shares.tolist(), strict=False)
+        told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest)
+        return told + (f", and {len(names) - LARGEST} more" if len(names) > LARGEST else "")
     if prediction.points is not None:
         return f"{len(prediction.points)} points"
     if prediction.boxes is not None:

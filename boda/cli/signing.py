@@ -11,12 +11,17 @@ from PIL import Image, PngImagePlugin
 MADE_BY = ("Software", "boda")
 
 
-def signed(picture: np.ndarray) -> bytes:
-    """An (H, W, 3) uint8 picture as a PNG that says who made it."""
+def signed(picture: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+    """An (H, W, 3) uint8 picture as a PNG that says who made it.
+
+    With a palette, (256, 3) uint8, the picture is (H, W) indices of its colours.
+    """
     about = PngImagePlugin.PngInfo()
     about.add_text(*MADE_BY)
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", pnginfo=about)
+    buffer, image = io.BytesIO(), Image.fromarray(picture)
+    if palette is not None:
+        image.putpalette(palette.tobytes())
+    image.save(buffer, "PNG", pnginfo=about)
     return buffer.getvalue()
 
 

@@ -39,7 +39,8 @@ class CheckReport:
         problems: the reader's and the check's, errors first.
         sizes: ``{"min": [h, w], "median": [h, w], "max": [h, w], "gray": share of gray pictures}``;
             empty where no picture is sound.
-        fingerprint: hex digest of classes, ids, labels and pixels; for instances, of outlines too.
+        fingerprint: hex digest of classes, ids, labels or maps, and pixels; for instances, of
+            outlines too.
         sound: split → (N,) bool, False where a sample has an error.
     """
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from boda.data import imagenet
+from boda.data import imagenet, mapped
 from boda.errors import DataError
 from boda.types import ArraySamples, Dataset, Sample
 
@@ -70,6 +70,8 @@ def _relabelled(samples: Sequence[Sample], table: np.ndarray, count: int) -> Seq
             label=None if s.label is None else int(table[s.label]),
             labels=None if s.labels is None else table[s.labels],
             points=None if s.points is None else _renumbered(s.points, table, count),
+            semantic=None if s.semantic is None else mapped.renumbered(s.semantic, table),
+            read_semantic=s.read_semantic and mapped.Renumbered(s, tuple(table.tolist()), count),
         )
         for s in samples
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from boda.data import mapped
 from boda.data.split import labels_of
 from boda.data.verdicts import Verdict
 from boda.errors import Problem
@@ -63,6 +64,8 @@ def _groups(dataset: Dataset, looks: dict[str, Look]) -> Iterator[list[tuple[str
 
 def mark(sample: Sample) -> str:
     """What is annotated, as a short text that is equal for equal annotations."""
+    if sample.read_semantic is not None or sample.semantic is not None:
+        return f"map {mapped.digest(sample)}"
     if sample.boxes is None and sample.points is not None:
         digest = hashlib.blake2b(repr(sample.points.tolist()).encode(), digest_size=8).hexdigest()
         return f"{sample.label} {len(sample.points)} points {digest}"
@@ -114,7 +117,7 @@ def repeated(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         splits = {split for split, _ in group}
         if len({labels[split][index] for split, index in group}) > 1:
             what = "CONTRADICTION: the same picture has two different labels"
-            if samples[0].boxes is not None or samples[0].points is not None:
+            if _marked(samples[0]):
                 what = "the same picture is annotated in two ways"
             why = f"{what}: here {own}, {others}"
             fix, kind = "Correct the label of one, or take both out.", loud
@@ -135,6 +138,8 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
     """Classes that are missing or rare, from the sound pictures."""
     if dataset.task == "landmarks":
         return []  # its classes are the points, of which every picture has all
+    if dataset.task == "segment":
+        return _shares(dataset, looks)
     size = len(dataset.classes)
     counts = {
         split: np.bincount(labels[labels >= 0], minlength=size)[:size]
@@ -175,18 +180,48 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
     return problems
 
 
+def _shares(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
+    """Classes of pixels that are missing or rare, from the sound pictures."""
+    size = len(dataset.classes)
+    problems = []
+    for split, samples in dataset.splits.items():
+        kept = (sample for sample, good in zip(samples, looks[split].sound, strict=True) if good)
+        counts = sum((mapped.pixels(sample, size) for sample in kept), np.zeros(size, np.int64))
+        missing = [name for name, count in zip(dataset.classes, counts, strict=True) if not count]
+        if missing:
+            shown = ", ".join(f"'{name}'" for name in missing[:10])
+            more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+            why = f"{split} has no pixel of {shown}{more}"
+            fix = "Add pictures of it; without them nothing can be said about that class."
+            problems.append(_warning(dataset, why, fix))
+        present = np.flatnonzero(counts)
+        if split not in ("train", "all") or not len(present):
+            continue
+        most, least = int(counts.argmax()), int(present[counts[present].argmin()])
+        if counts[most] >= IMBALANCE * counts[least]:
+            shares = [f"{100 * counts[i] / counts.sum():.2g} %" for i in (most, least)]
+            why = f"imbalance in {split}: {shares[0]} of the pixels are '{dataset.classes[most]}', "
+            why += f"{shares[1]} '{dataset.classes[least]}'"
+            fix = "Add pictures of the rare classes, or fit with --balance."
+            problems.append(_warning(dataset, why, fix))
+    return problems
+
+
 def _warning(dataset: Dataset, why: str, fix: str) -> Problem:
     return Problem(why, fix, str(dataset.root), severity="warning")
 
 
 def _marks(samples: Sequence[Sample]) -> np.ndarray | list[str]:
     """Something for each sample that tells different labels, boxes or points apart."""
-    marked = not isinstance(samples, ArraySamples) and any(
-        s.boxes is not None or s.points is not None for s in samples
-    )
-    if not marked:
+    if isinstance(samples, ArraySamples) or not any(map(_marked, samples)):
         return labels_of(samples)
     return [mark(sample) for sample in samples]
+
+
+def _marked(sample: Sample) -> bool:
+    """Whether something else than a label is annotated."""
+    known = (sample.boxes, sample.points, sample.semantic, sample.read_semantic)
+    return any(part is not None for part in known)
 
 
 def _classes(sample: Sample) -> list[int]:
@@ -208,6 +243,8 @@ def _told(dataset: Dataset, sample: Sample) -> str:
         return f"{len(sample.boxes)} box{'es' * (len(sample.boxes) != 1)}"
     if sample.points is not None:
         return f"{len(sample.points)} points"
+    if _marked(sample):
+        return "a map of classes"
     return _class(dataset, -1 if sample.label is None else sample.label)
 
 

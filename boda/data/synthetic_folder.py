@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from boda.data import synthetic
 from boda.data.convert import new_folder
+from boda.data.mapped import BACKGROUND
 from boda.data.outlines import polygons
 from boda.data.synthetic import DOMAINS, POINTS, SHAPES
 from boda.data.writers import coco, plain
@@ -33,7 +34,7 @@ scenes/      One to eight shapes that hide parts of each other, by day.
              annotations/instances_SPLIT.json and SPLIT/0000.png: COCO, with the box, polygons and
              area of what is seen of each object. Polygons go along pixel edges and are exact.
   semantic/  SPLIT/0000.png, one number a pixel: 0 is the ground,
-             {classes}.
+             {classes}; classes.txt has their names.
   instances/ SPLIT/0000.png, one number a pixel: 0 is the ground, n the n-th object that the JSON
              has of the picture.
 day_night/   SPLIT/0000.png, {double}x{size}: the scene of that number by day on the left, by night
@@ -145,6 +146,9 @@ class _Folder:
                 (self.folder / "day_night" / split).mkdir(parents=True)
             dataset.splits[split] = [self._sample(kind, split, index) for index in part]
         coco.write(dataset, root)
+        if kind == "scenes":
+            names = "\n".join([BACKGROUND, *classes, ""])
+            (root / "semantic" / "classes.txt").write_text(names, encoding="utf-8")
         return [sample for part in dataset.splits.values() for sample in part]
 
     def _sample(self, kind: str, split: str, index: int) -> Sample:

@@ -119,7 +119,7 @@ def _laid_down(f: int, s: int, d: int) -> tuple[int, Fraction]:
 
 
 def _pool(view: View, x: Tensor, call: Call) -> View:
-    axes = int(call.func.__name__.rstrip("_")[-2])
+    axes = int(call.func.__name__.split("_pool")[1][0])
     f = call.per_axis(1, "kernel_size", None, axes)
     s = call.per_axis(2, "stride", f, axes) if call.get(2, "stride") not in (None, [], ()) else f
     dilated = call.func.__name__.startswith("max")

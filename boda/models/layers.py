@@ -112,7 +112,7 @@ class ConvNorm(nn.Sequential):
         kernel: int = 3,
         stride: int = 1,
         depthwise: bool = False,
-        activation: type[nn.ReLU6] | type[nn.SiLU] | None = None,
+        activation: type[nn.ReLU | nn.ReLU6 | nn.SiLU] | None = None,
     ) -> None:
         convolution = (
             Depthwise(channels, kernel, stride)

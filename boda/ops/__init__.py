@@ -10,6 +10,7 @@ from boda.ops.anchors import (
     mean_best_iou,
     shape_iou,
 )
+from boda.ops.borders import boundary_weights, contours, found_within
 from boda.ops.boxes import (
     box_area,
     ciou,
@@ -65,6 +66,12 @@ from boda.ops.pooling import (
     unpool,
 )
 from boda.ops.roi import box_levels, pool_levels, roi_align, roi_pool
+from boda.ops.segmentation_losses import (
+    cross_entropy_map,
+    dice_loss,
+    focal_loss,
+    median_frequency,
+)
 from boda.ops.suppression import nms, soft_nms
 
 __all__ = [
@@ -73,19 +80,25 @@ __all__ = [
     "assign_to_cells",
     "average_pool",
     "bitmap",
+    "boundary_weights",
     "box_area",
     "box_levels",
     "channels",
     "ciou",
     "clip_boxes",
+    "contours",
     "convert_boxes",
     "convolve",
     "correlate",
+    "cross_entropy_map",
     "decode_boxes",
     "denormalize_boxes",
     "depthwise",
+    "dice_loss",
     "diou",
     "encode_boxes",
+    "focal_loss",
+    "found_within",
     "geometry",
     "giou",
     "global_average_pool",
@@ -103,6 +116,7 @@ __all__ = [
     "max_pool",
     "max_pool_indices",
     "mean_best_iou",
+    "median_frequency",
     "min_pool",
     "multiply_adds",
     "nms",

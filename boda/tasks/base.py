@@ -89,6 +89,10 @@ class Task(ABC):
     def details(self, metrics: Any) -> dict[str, Any]:
         """What ``evaluate`` tells beside the flat figures: per class, confusion and so on."""
 
+    def condensed(self, outputs: np.ndarray) -> np.ndarray:
+        """What ``mistakes`` needs of outputs, which are kept for all pictures: less, where they are large."""
+        return outputs
+
     def baseline(
         self, method: Method, classes: Sequence[str], pictures: Pictures
     ) -> dict[str, float]:
@@ -103,7 +107,7 @@ class Task(ABC):
 
         Args:
             classes: the names.
-            outputs: of all pictures, in their order.
+            outputs: of all pictures, in their order, ``condensed``.
             pictures: with what is true of them.
             most: of them.
 

@@ -23,6 +23,7 @@ from boda.data.tree import open_tree
 from boda.errors import BodaError, DataError, UsageError
 from boda.types import ArraySamples, Sample
 from tests.data import detection_sets as detection
+from tests.data import map_sets as maps
 from tests.data import mask_sets as masks
 from tests.data import points_sets as points
 
@@ -88,6 +89,7 @@ def samples_of(root: Path) -> dict[str, Path]:
         **detection.samples_of(root),
         **points.samples_of(root),
         **masks.samples_of(root),
+        **maps.samples_of(root),
     }
 
 
@@ -100,7 +102,9 @@ def test_contract(name: str, tmp_path: Path) -> None:
     assert name in examples, "give the new reader a small valid set here"
     for other, path in examples.items():
         # COCO's keypoints have boxes too: one file, which two tasks read.
-        own = other == name or (name, other) == ("coco", "keypoints")
+        # The values of masks may number objects or classes, unless names say which.
+        both = (("coco", "keypoints"), ("masks", "instance-png"))
+        own = other == name or (name, other) in both
         assert reader().recognizes(open_tree(path)) == own
         if not own:
             with pytest.raises(DataError) as caught:
@@ -120,6 +124,9 @@ def test_contract(name: str, tmp_path: Path) -> None:
             elif dataset.task == "landmarks":
                 assert sample.points is not None and sample.label is None
                 assert sample.points.shape == (len(dataset.classes), 3)
+            elif dataset.task == "segment":
+                assert sample.class_map.shape == sample.image.shape[:2]
+                assert {*np.unique(sample.class_map)} <= {*range(len(dataset.classes)), 255}
             else:
                 assert sample.label is not None and sample.label < len(dataset.classes)
             assert sample.id and sample.source

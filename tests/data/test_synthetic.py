@@ -359,7 +359,7 @@ def test_objects_faces_and_domains(written: tuple[Path, dict[str, Any]]) -> None
         picture = np.asarray(Image.open(out / "domains" / f"test{name}" / "0039.png"))
         assert (picture == domain(2, 39, 48, name).image).all()
     files = [path for path in out.rglob("*") if path.is_file()]
-    assert len(files) == 40 * 8 + 2 * 3 + 3 + 1
+    assert len(files) == 40 * 8 + 2 * 3 + 3 + 2  # JSONs, CSVs, classes.txt and README.txt
     text = (out / "README.txt").read_text("utf-8")
     assert "--count 40 --size 48 --seed 2" in text and "6 heart" in text
 

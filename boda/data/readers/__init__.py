@@ -23,6 +23,7 @@ from typing import ClassVar, Protocol
 
 from boda.data.image import IMAGE_SUFFIXES, looks_like
 from boda.data.largest import with_largest
+from boda.data.mapped import with_maps
 from boda.data.outlined import with_outlines
 from boda.data.tree import Tree, open_tree
 from boda.errors import DataError, UsageError, unknown
@@ -35,7 +36,8 @@ class Reader(Protocol):
 
     Attributes:
         name: what ``--format`` calls it.
-        tasks: the tasks its data can serve.
+        tasks: the tasks its data can serve; the first is what it is made for, and of several readers
+            that fit, the one made for the task that is asked for is taken.
         description: one line.
         layout: a small example, a few lines.
     """
@@ -101,6 +103,7 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
             told = ", ".join(f"'{r.name}' for {' and '.join(r.tasks)}" for r in fits)
             why = f"no layout for {task} is recognized; it is read as {told}" if fits else why
         raise DataError(why, file=tree.root, fix=_layouts(task))
+    fitting = _nearest(fitting, task)
     if len(fitting) > 1:
         names = " and ".join(f"'{reader.name}'" for reader in fitting)
         raise UsageError(
@@ -108,10 +111,20 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
         )
     dataset = fitting[0]().read(tree)
     dataset.problems[:0] = tree.problems
+    if task == "segment" and dataset.task != "segment":
+        return with_maps(dataset)
     dataset.task = task or dataset.task
     if task == "instances":
         return with_outlines(dataset)
     return with_largest(dataset) if task == "localize" else dataset
+
+
+def _nearest(fitting: list[type[Reader]], task: str | None) -> list[type[Reader]]:
+    """Of several readers the one whose first task it is; without a task, those that know objects."""
+    if task is None:
+        return [reader for reader in fitting if reader.tasks[0] != "segment"] or fitting
+    first = [reader for reader in fitting if reader.tasks[0] == task]
+    return first if len(first) == 1 else fitting
 
 
 def _refuse_nothing(tree: Tree) -> None:

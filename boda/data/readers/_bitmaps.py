@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 
 import numpy as np
+from PIL import Image
 
 from boda.data.image import open_picture
 from boda.data.readers._boxes import Marked, Wrong
@@ -16,10 +17,10 @@ ENDS = ("_mask", "-mask", "_masks", "_instance", "_instances")  # of a mask's st
 EXACT = "Save it as PNG, one whole number a pixel, without smoothing."
 
 
-def stems(mask: str) -> list[str]:
-    """What the picture of a mask may be called, without its suffix."""
+def stems(mask: str, ends: tuple[str, ...] = ENDS) -> list[str]:
+    """What the picture of a mask may be called, without its suffix; ``ends`` in lower case."""
     stem = posixpath.splitext(posixpath.basename(mask))[0]
-    return [stem, *(stem[: -len(end)] for end in ENDS if stem.casefold().endswith(end))]
+    return [stem, *(stem[: -len(end)] for end in ends if stem.casefold().endswith(end))]
 
 
 def numbers(entry: Entry, size: tuple[int, int]) -> np.ndarray:
@@ -35,6 +36,15 @@ def numbers(entry: Entry, size: tuple[int, int]) -> np.ndarray:
 
     Raises:
         Wrong: no picture, damaged, of another size, lossy, or of a kind that holds no numbers.
+    """
+    return values_of(loaded(entry, size))
+
+
+def loaded(entry: Entry, size: tuple[int, int]) -> Image.Image:
+    """The decoded mask of a picture of ``size`` (H, W).
+
+    Raises:
+        Wrong: no picture, damaged, of another size, or lossy.
     """
     try:
         picture = open_picture(entry.read(), entry.source)
@@ -53,6 +63,15 @@ def numbers(entry: Entry, size: tuple[int, int]) -> np.ndarray:
     except Exception as error:  # Pillow's plugins raise whatever the damage makes them raise
         why = f"the {picture.format} picture is damaged ({error})"
         raise Wrong(why, "Get or save it again.") from None
+    return picture
+
+
+def values_of(picture: Image.Image) -> np.ndarray:
+    """The pixels as whole numbers, see ``numbers``.
+
+    Raises:
+        Wrong: negative values, or of a kind that holds no numbers.
+    """
     values = np.asarray(picture)
     if picture.mode in ("1", "L", "P"):
         return values.astype(np.uint8)

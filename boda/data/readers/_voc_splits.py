@@ -39,15 +39,21 @@ class Lists:
         return next((self.splits[end] for end in ends if end in self.splits), None)
 
 
-def split_lists(tree: Tree, folders: dict[str, list[str]], problems: list[Problem]) -> Lists:
+def split_lists(
+    tree: Tree,
+    folders: dict[str, list[str]],
+    problems: list[Problem],
+    sets: str = "main",
+) -> Lists:
     """The lists of a tree; those of ``ImageSets/Main`` go before tables.
 
     Args:
         tree: of the data.
         folders: folder → its annotations.
         problems: get what is listed but not there, and what is listed twice.
+        sets: the folder in ``ImageSets``, lower case; "segmentation" is that of the pixels' classes.
     """
-    main = [n for n in tree.files if n.casefold().endswith(".txt") and _in_main(n)]
+    main = [n for n in tree.files if n.casefold().endswith(".txt") and _in_sets(n, sets)]
     texts = {name: split for name in main if (split := split_of(PurePosixPath(name).stem))}
     if not texts:  # trainval where there is no finer parting
         stem = lambda name: PurePosixPath(name).stem.casefold()  # noqa: E731
@@ -79,8 +85,8 @@ def split_lists(tree: Tree, folders: dict[str, list[str]], problems: list[Proble
     return lists
 
 
-def _in_main(name: str) -> bool:
-    return [part.casefold() for part in name.split("/")[-3:-1]] == ["imagesets", "main"]
+def _in_sets(name: str, sets: str) -> bool:
+    return [part.casefold() for part in name.split("/")[-3:-1]] == ["imagesets", sets]
 
 
 def _listed(tree: Tree, name: str) -> list[tuple[int, str]]:

@@ -45,7 +45,7 @@ class Coco:
     """One JSON file a split, in the folder of the pictures, beside it, or in ``annotations/``."""
 
     name: ClassVar[str] = "coco"
-    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize", "instances")
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize", "instances", "segment")
     description: ClassVar[str] = "COCO JSON: boxes, polygons, crowds"
     layout: ClassVar[str] = "DATA/annotations/instances_train.json  DATA/train/1.jpg"
 

@@ -29,7 +29,7 @@ class Dsb:
     """``ID/images/ID.png`` with ``ID/masks/1.png``, ``ID/masks/2.png`` …, also below train and test."""
 
     name: ClassVar[str] = "dsb"
-    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize")
+    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize", "segment")
     description: ClassVar[str] = "Data Science Bowl 2018: a folder a picture, a PNG an object"
     layout: ClassVar[str] = "DATA/ID/images/ID.png  DATA/ID/masks/1.png"
 

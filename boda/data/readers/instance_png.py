@@ -16,6 +16,7 @@ from boda.data.image import is_picture_name
 from boda.data.readers import READERS
 from boda.data.readers._bitmaps import EXACT, add_mask, numbers, stems
 from boda.data.readers._boxes import Marked, Wrong, gather, size_of
+from boda.data.readers._legends import legend_files
 from boda.data.readers._pictures import ROLES, inside, split_folder, unread
 from boda.data.readers.coco import coco_files
 from boda.data.tree import Tree
@@ -35,15 +36,19 @@ class InstancePng:
     """``images/1.jpg`` with ``masks/1.png`` or ``masks/1_mask.png``, also below train, val, test."""
 
     name: ClassVar[str] = "instance-png"
-    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize")
+    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize", "segment")
     description: ClassVar[str] = "a PNG of numbers a picture, one value an object"
     layout: ClassVar[str] = "DATA/images/1.jpg  DATA/masks/1.png"
 
     def recognizes(self, tree: Tree) -> bool:
-        """Whether a folder of masks has a picture's namesake, and no JSON says more about them."""
+        """Whether a folder of masks has a picture's namesake, and nothing says more about them.
+
+        That is COCO's JSON, or names of classes: then the values are classes.
+        """
         if not any(posixpath.basename(folder).casefold() in FOLDERS for folder in tree.folders):
             return False
-        return any(place for _, place in _pairs(tree)) and not coco_files(tree)
+        masks = [mask for mask, place in _pairs(tree) if place]
+        return bool(masks) and not coco_files(tree) and not legend_files(tree, masks)
 
     def read(self, tree: Tree) -> Dataset:
         """All pictures that have a mask; what is wrong with a mask names its file."""

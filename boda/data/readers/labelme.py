@@ -57,7 +57,7 @@ class LabelMe:
     """``1.json`` beside ``1.jpg``, or in a folder of its own beside ``images``."""
 
     name: ClassVar[str] = "labelme"
-    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize")
+    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize", "segment")
     description: ClassVar[str] = "LabelMe: a JSON of polygons and shapes a picture"
     layout: ClassVar[str] = "DATA/train/1.json  DATA/train/1.jpg"
 

@@ -50,7 +50,7 @@ class Via:
     """``via_region_data.json`` in the folder of the pictures or beside it, in each split's folder."""
 
     name: ClassVar[str] = "via"
-    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize")
+    tasks: ClassVar[tuple[str, ...]] = ("instances", "detect", "localize", "segment")
     description: ClassVar[str] = "VGG Image Annotator: a JSON of polygons and shapes"
     layout: ClassVar[str] = "DATA/train/via_region_data.json  DATA/train/1.jpg"
 

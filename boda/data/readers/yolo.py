@@ -38,7 +38,7 @@ class Yolo:
     """``images/train/1.jpg`` with ``labels/train/1.txt``, or both in one folder; ``data.yaml``."""
 
     name: ClassVar[str] = "yolo"
-    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize", "instances")
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localize", "instances", "segment")
     description: ClassVar[str] = "YOLO txt: a file a picture, a line a box"
     layout: ClassVar[str] = "DATA/data.yaml  DATA/images/train/1.jpg  DATA/labels/train/1.txt"
 

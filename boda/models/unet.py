@@ -1,0 +1,222 @@
+"""U-Net: a way down that sees what there is, a way up that says where, and skips between them.
+
+Ronneberger, Fischer, Brox, "U-Net: Convolutional networks for biomedical image segmentation", 2015,
+arXiv 1505.04597. ``unet-2015`` is the paper's, whose convolutions do not pad. ``unet`` is the one
+that people use: it pads, takes any size and has a batch norm behind every 3×3 convolution; by default
+its up-sampling begins as bilinear interpolation, without a checkerboard (``upsampling``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from boda.errors import UsageError
+from boda.models import register
+from boda.models.layers import ConvNorm, Doubling, at_least, initialize
+from boda.models.upsampling import pool, upsampling
+
+PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
+LEVELS = 5  # of maps, each half as large as the one above it
+SMALLEST = 2 ** (LEVELS - 1)
+EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
+
+
+class UNet2015(nn.Module):
+    """The paper's: (N, channels, H, W) → (N, classes, H − 184, W − 184) logits.
+
+    Every convolution eats a pixel on each side, and maps that skip are cut to what is left. Dropout
+    stands at the end of the way down, behind its last two levels, as in the authors' files. A side is
+    legal where every pooling gets an even map: 188, 204, 220, …, 572, …
+
+    Args:
+        classes, channels: of the output and of the pictures.
+    """
+
+    def __init__(self, classes: int = 2, channels: int = 1) -> None:
+        super().__init__()
+        widths = [64 * 2**level for level in range(LEVELS)]
+        inside = [channels, *widths[:-1]]
+        self.down = nn.ModuleList(_valid(a, b) for a, b in zip(inside, widths, strict=True))
+        self.drop = nn.Dropout()
+        self.enlarge = nn.ModuleList(Doubling(2 * w, w) for w in reversed(widths[:-1]))
+        self.up = nn.ModuleList(_valid(2 * w, w) for w in reversed(widths[:-1]))
+        self.head = nn.Conv2d(widths[0], classes, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                _begin(module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Down, up, and a score a class for the pixels in the middle."""
+        at_least(x, _legal(1), "unet-2015")
+        _refuse_illegal(x)
+        skips = []
+        for level, convolve in enumerate(self.down):
+            x = convolve(x if level == 0 else F.max_pool2d(x, 2))
+            if level >= LEVELS - 2:
+                x = self.drop(x)
+            skips.append(x)
+        for enlarge, convolve, skip in zip(self.enlarge, self.up, skips[-2::-1], strict=True):
+            x = enlarge(x)
+            x = convolve(torch.cat([centre(skip, x.shape[-2], x.shape[-1]), x], 1))
+        return self.head(x)
+
+    def margins(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Pixels at the top, bottom, left and right by which a picture is mirrored, as in the paper.
+
+        The output of the padded picture covers it: its first (height, width) are the picture's.
+        """
+        tall, wide = _legal(height), _legal(width)
+        return EDGE, tall - height - EDGE, EDGE, wide - width - EDGE
+
+
+def _valid(channels: int, out_channels: int) -> nn.Sequential:
+    """Two 3×3 convolutions without padding, each with ReLU: two pixels less on each side."""
+    return nn.Sequential(
+        nn.Conv2d(channels, out_channels, 3),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(out_channels, out_channels, 3),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _begin(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """The paper's weights: variance 2/N, N the values that one output value is made of; biases 0."""
+    window = 1 if isinstance(layer, nn.ConvTranspose2d) else math.prod(layer.kernel_size)
+    nn.init.normal_(layer.weight, std=math.sqrt(2 / (window * layer.in_channels)))
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+
+
+def _legal(covered: int) -> int:
+    """The smallest side whose output covers so many pixels: 16b + 124 becomes 16b − 60, b ≥ 4."""
+    return 16 * max(4, math.ceil((covered + 60) / 16)) + 124
+
+
+def _refuse_illegal(x: Tensor) -> None:
+    height, width = (_legal(side - 2 * EDGE) for side in x.shape[-2:])
+    if (height, width) != tuple(x.shape[-2:]):
+        raise UsageError(
+            f"unet-2015 cannot take pictures of {x.shape[-2]}×{x.shape[-1]}: a pooling would get a "
+            f"map with an odd side. Pad them to {height}×{width}, the next legal size; `margins` "
+            "tells how much covers a picture."
+        )
+
+
+def centre(x: Tensor, height: int, width: int) -> Tensor:
+    """The middle (height, width) of a map."""
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
+
+
+class UNet(nn.Module):
+    """With padding and batch norms: (N, channels, H, W) → (N, classes, H, W) logits.
+
+    Takes any size from 16 on. A map with an odd side is pooled to the larger half, and what comes
+    back twice as large is cut to the map that skips.
+
+    Args:
+        classes, channels: of the output and of the pictures.
+        width: channels of the first level; each level below has twice as many.
+        up: see ``upsampling``. "2x2" is the paper's layer.
+
+    Attributes:
+        unpools: whether its answer hangs on where maxima stood.
+    """
+
+    def __init__(
+        self, classes: int = 2, channels: int = 3, width: int = 32, up: str = "transposed"
+    ) -> None:
+        super().__init__()
+        if width < 1:
+            raise UsageError(f"width={width} leaves no channels. Give 1 or more, such as 32.")
+        self.unpools = up == "unpool"
+        widths = [width * 2**level for level in range(LEVELS)]
+        inside = [channels, *widths[:-1]]
+        self.down = nn.ModuleList(pair(a, b) for a, b in zip(inside, widths, strict=True))
+        self.unpools = up == "unpool"
+        self.enlarge = nn.ModuleList(upsampling(up, 2 * w, w) for w in reversed(widths[:-1]))
+        self.up = nn.ModuleList(pair(2 * w, w) for w in reversed(widths[:-1]))
+        self.head = score(width, classes)
+        initialize(self.down)
+        initialize(self.up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Down, up, and a score a class for every pixel."""
+        at_least(x, SMALLEST, "unet")
+        return self.decode((x.shape[-2], x.shape[-1]), *self.encode(x))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The maps of all levels, the finest first, and the switches of the poolings between them."""
+        maps, places = [self.down[0](x)], []
+        for convolve in self.down[1:]:
+            pooled, switches = pool(maps[-1])
+            maps.append(convolve(pooled))
+            places.append(switches)
+        return (*maps, *places)
+
+    def decode(self, size: Sequence[int], *values: Tensor) -> Tensor:
+        """Logits of pictures of that size from what ``encode`` gives."""
+        *skips, x = values[:LEVELS]
+        sizes: list[Sequence[int]] = [
+            size,
+            *((skip.shape[-2], skip.shape[-1]) for skip in skips[1:]),
+        ]
+        rows = zip(
+            self.enlarge, self.up, skips[::-1], sizes[::-1], values[: LEVELS - 1 : -1], strict=True
+        )
+        for enlarge, convolve, skip, finer, switches in rows:
+            x = convolve(torch.cat([skip, enlarge(x, finer, switches)], 1))
+        return self.head(x)
+
+
+def pair(channels: int, out_channels: int) -> nn.Sequential:
+    """Two 3×3 convolutions, each with batch norm and ReLU: (N, C, H, W) → (N, C', H, W)."""
+    return nn.Sequential(
+        ConvNorm(channels, out_channels, activation=nn.ReLU),
+        ConvNorm(out_channels, out_channels, activation=nn.ReLU),
+    )
+
+
+def score(channels: int, classes: int) -> nn.Conv2d:
+    """A score a class for every pixel: 1×1, small weights and no bias at first, so nobody is sure."""
+    layer = nn.Conv2d(channels, classes, 1)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@register(
+    "unet-2015",
+    size=572,
+    smallest=188,
+    channels=1,
+    classes=2,
+    paper=PAPER,
+    task="segment",
+    method="segmenter",
+)
+def unet_2015(classes: int, channels: int) -> UNet2015:
+    """The paper's U-Net, gray 572×572 → 388×388; 31,030,658 parameters with two classes."""
+    return UNet2015(classes, channels)
+
+
+@register(
+    "unet",
+    size=256,
+    smallest=SMALLEST,
+    classes=2,
+    paper=PAPER,
+    task="segment",
+    method="segmenter",
+)
+def unet(classes: int, channels: int, width: int = 32, up: str = "transposed") -> UNet:
+    """U-Net with padding and batch norms; 32 channels at first, a quarter of the work, for a CPU.
+
+    With ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that people use.
+    """
+    return UNet(classes, channels, width, up)

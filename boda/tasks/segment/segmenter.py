@@ -1,0 +1,167 @@
+"""``segmenter``: softmax over the classes at every pixel, fitted by the losses that ``loss`` adds up.
+
+Long, Shelhamer, Darrell 2014, arXiv 1411.4038, for the loss over all pixels; Ronneberger, Fischer,
+Brox 2015, arXiv 1505.04597, for weights at the borders of things and for pictures that are continued
+by their mirror image where a network gives less than it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from boda.data.dataset import Batch, Pictures
+from boda.data.prepare import Preparation
+from boda.errors import UsageError, unknown
+from boda.ops.borders import boundary_weights
+from boda.ops.segmentation_losses import cross_entropy_map, dice_loss, focal_loss
+from boda.tasks.base import Default, Method, methods
+from boda.tasks.optimizing import Optimizing, optimizer
+from boda.tasks.steps import Step
+from boda.types import IGNORED
+
+GROUND = ("background", "ground", "배경")
+LOSSES = ("cross-entropy", "dice", "focal")
+
+
+@dataclass
+class Config(Optimizing):
+    """Settings of ``segmenter``."""
+
+    weight_decay: float = field(default=0.01, metadata={"help": "not on norms and biases"})
+    loss: str = field(
+        default="cross-entropy", metadata={"help": "cross-entropy, dice, focal, or a sum: a+b"}
+    )
+    class_weights: tuple[float, ...] = field(
+        default=(),
+        metadata={"help": "of cross entropy and focal loss, one a class; --balance sets them"},
+    )
+    borders: float = field(
+        default=0.0,
+        metadata={"help": "how much more pixels between things count at most; U-Net's paper: 10"},
+    )
+
+    ground: int = field(
+        default=0, metadata={"help": "the class that lies between things, for borders; -1 = none"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.loss.split("+"):
+            if name not in LOSSES:
+                raise unknown("loss", name, LOSSES)
+        if any(not weight >= 0 for weight in self.class_weights):
+            raise UsageError("class_weights must not be less than 0.")
+        if not self.borders >= 0:
+            raise UsageError("borders must not be less than 0.")
+        if self.borders and "cross-entropy" not in self.loss.split("+"):
+            raise UsageError("borders weigh the cross entropy: name it in loss.")
+
+
+class Unpooling(Protocol):
+    """A network that puts values back where the maxima of a pooling stood."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Maps, and the places of maxima as integers."""
+        ...
+
+    def decode(self, size: tuple[int, int], *values: Tensor) -> Tensor:
+        """Logits of pictures of (H, W) pixels from what ``encode`` gave."""
+        ...
+
+
+@methods.register("segmenter")
+class Segmenter(Method):
+    """Logits for every pixel → softmax."""
+
+    Config = Config
+    task = "segment"
+    located = True
+
+    class_weights: Tensor | None
+
+    def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
+        super().__init__(net, preparation, config)
+        weights = torch.tensor(config.class_weights) if config.class_weights else None
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    @classmethod
+    def learned(
+        cls, train: Pictures, options: dict[str, Any], classes: Sequence[str]
+    ) -> dict[str, Default]:
+        """Which class is the ground: the first, where it is called so."""
+        if classes[0].casefold() in GROUND:
+            return {"ground": Default(0, f"{classes[0]} is what lies between things")}
+        return {"ground": Default(-1, "every class is a thing")}
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 → (N, classes, H, W)."""
+        x = self.normalize(images)
+        margins: Callable[..., tuple[int, int, int, int]] | None
+        margins = getattr(self.net, "margins", None)
+        if margins is None:
+            return self.net(x)
+        height, width = x.shape[-2:]
+        return self.net(_continued(x, *margins(height, width)))[..., :height, :width]
+
+    def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
+        """The losses that ``loss`` names; pixels of the class 255 count in none."""
+        logits = self.logits(batch.images).float()
+        target = batch.semantic
+        if target is None:
+            target = batch.images.new_full(batch.images[:, 0].shape, IGNORED)
+        losses = {}
+        for name in self.config.loss.split("+"):
+            if name == "cross-entropy":
+                pixels = self._pixels(target)
+                losses[name] = cross_entropy_map(logits, target, self.class_weights, pixels)
+            elif name == "dice":
+                losses[name] = dice_loss(logits, target)
+            else:
+                losses[name] = focal_loss(logits, target, weights=self.class_weights)
+        return losses
+
+    def _pixels(self, target: Tensor) -> Tensor | None:
+        """(N, H, W) weights 1 + w(x), the paper's, where they are asked for."""
+        if not self.config.borders:
+            return None
+        maps = target.cpu().numpy()
+        ground = None if self.config.ground < 0 else self.config.ground
+        made = [
+            torch.from_numpy(boundary_weights(each, w0=self.config.borders, background=ground))
+            for each in maps
+        ]
+        return 1 + torch.stack(made).to(target.device, torch.float32)
+
+    def output(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 → (N, classes, H, W) probabilities."""
+        return self.logits(images).float().softmax(1)
+
+    def steps(self) -> tuple[Step, ...]:
+        """Where maxima stood is decided on the way of networks that un-pool; of others there is one step."""
+        if not getattr(self.net, "unpools", False):
+            return (Step(self.output),)
+        return Step(self._encoded), Step(self._decoded)
+
+    def _encoded(self, images: Tensor) -> tuple[Tensor, ...]:
+        return cast(Unpooling, self.net).encode(self.normalize(images))
+
+    def _decoded(self, *values: Tensor) -> Tensor:
+        return cast(Unpooling, self.net).decode(self.size, *values).float().softmax(1)
+
+    def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
+        """AdamW or SGD; what is one-dimensional (norms, biases) is not decayed."""
+        groups = self.groups(self.config.weight_decay, self.config.layer_decay)
+        return [optimizer(groups, self.config.optimizer, rate)]
+
+
+def _continued(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    """Continued by its mirror image, or by its edge where the picture is too small for that."""
+    height, width = x.shape[-2:]
+    mirrored = max(top, bottom) < height and max(left, right) < width
+    return F.pad(x, (left, right, top, bottom), mode="reflect" if mirrored else "replicate")
