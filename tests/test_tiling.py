@@ -299,7 +299,7 @@ def test_wrong_wishes_are_refused() -> None:
     with pytest.raises(UsageError, match="a score from 0 to 1"):
         predictor().adjust(conf=1.5)
     classifier = Predictor(bright, "classify", ["a"], Preparation(8, 8))
-    with pytest.raises(UsageError, match="--tile is for detect, not for classify"):
+    with pytest.raises(UsageError, match="--tile is for detect and segment, not for classify"):
         classifier.adjust(tile=64)
-    with pytest.raises(UsageError, match="--tta is for classify and detect, not for landmarks"):
+    with pytest.raises(UsageError, match="--tta is for classify and detect and segment, not"):
         Predictor(bright, "landmarks", ["a"], Preparation(8, 8)).adjust(tta=True)

@@ -287,7 +287,7 @@ def _strangers(pair: Pair, meaning: Meaning, legend: Legend | None) -> list[Prob
     where = (legend and legend.source) or "the format"
     if meaning.by_colour:
         told = _told(((key, count) for key, count in largest), _seen)
-        fix = f"Add them there, or correct the mask. {EXACT}"
+        fix = "Add them there, or correct the mask; save it as PNG, without smoothing."
         return [Problem(f"colours that {where} does not name: {told}{more}", fix, source)]
     pairs = zip(meaning.keys, meaning.classes, strict=True)
     classes = [value for value, own in pairs if own != IGNORED]
