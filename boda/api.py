@@ -129,7 +129,8 @@ def predictor(
         progress: told what is fetched, and what was assumed of the weights.
         conf: of boxes: the score from which they are told, 0..1; 0.25 if left away.
         iou: of boxes: those that overlap a better one of their class by more are dropped.
-        tile: of boxes: larger pictures are looked at in tiles of so many pixels too.
+        tile: larger pictures are looked at in tiles of so many pixels: for boxes as well as whole;
+            the classes of pixels are blended where tiles overlap.
         tta: look at the mirrored picture too (test-time augmentation), in twice the time.
         slide: of a classifier: find its classes in windows that slide over the picture; the fields
             of ``boda.sliding.Windows``, all with defaults.

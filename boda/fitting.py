@@ -76,10 +76,7 @@ def fit(
     loaded = load(dataset, preparation, options.drop, progress)
     preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
     kind = tasks.method(method_name)
-    if options.balance:
-        config["class_weights"] = planning.class_weights(kind, loaded)
-    learned = kind.learned(loaded.pictures["train"], net_options, loaded.dataset.classes)
-    for name, default in learned.items():
+    for name, default in _learned(kind, loaded, net_options, options.balance).items():
         if name not in settings:
             config[name], defaults[name] = default.value, default
 
@@ -131,6 +128,17 @@ def fit(
     run = Run.create(folder, record) if fabric.is_global_zero else Run(folder, record)
     _announce(run, loaded, defaults | told, progress)
     return _go(run, method, loaded, Engine(run, fabric, plan, progress, began), progress)
+
+
+def _learned(
+    kind: type[Method], loaded: Loaded, net_options: dict[str, Any], balance: bool
+) -> dict[str, Default]:
+    """What in the configuration follows from the training pictures."""
+    learned = kind.learned(loaded.pictures["train"], net_options, loaded.dataset.classes)
+    if balance:
+        weights = planning.class_weights(kind, loaded)
+        learned["class_weights"] = Default(weights, "rare classes count as much as common ones")
+    return learned
 
 
 def resume(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from boda import freezing, tasks
 from boda.data import readers
@@ -21,9 +18,9 @@ from boda.data.survey import Survey
 from boda.data.transforms import policies
 from boda.errors import UsageError
 from boda.models import Entry
-from boda.ops.segmentation_losses import median_frequency
 from boda.options import FitOptions, Plan, parse_settings
 from boda.tasks import Default, Method, Start, Task
+from boda.tasks.segment.balance import balanced
 from boda.types import Dataset
 
 MEASURED = 4096  # pictures from which mean and deviation are computed
@@ -129,7 +126,7 @@ def class_weights(kind: type[Method], loaded: Loaded) -> tuple[float, ...]:
     """Weights of the loss, larger for rarer classes.
 
     Of pictures they are inverse to the number of each class, and their mean over pictures is 1; of
-    pixels, see ``median_frequency``.
+    pixels, see ``balanced``.
 
     Raises:
         UsageError: the method has no such weights.
@@ -140,17 +137,8 @@ def class_weights(kind: type[Method], loaded: Loaded) -> tuple[float, ...]:
         )
     train, count = loaded.pictures["train"], len(loaded.dataset.classes)
     if train.semantic is not None:
-        return _of_pixels(train.semantic, count)
+        return balanced(train.semantic, count)
     labels = labels_of(loaded.dataset.splits["train"])
     counts = np.bincount(labels, minlength=count).clip(1)
     weights = counts.sum() / (len(counts) * counts)
-    return tuple(round(float(weight), 6) for weight in weights)
-
-
-def _of_pixels(maps: Sequence[Tensor], count: int) -> tuple[float, ...]:
-    """Median frequency balancing of the classes 0..count−1 in these maps."""
-    pixels = torch.stack([torch.bincount(each.flatten().long(), minlength=256) for each in maps])
-    pixels = pixels[:, :count]
-    whole = pixels.sum(1, keepdim=True) * (pixels > 0)
-    weights = median_frequency(whole.sum(0), pixels.sum(0))
     return tuple(round(float(weight), 6) for weight in weights)

@@ -161,7 +161,9 @@ def predict(  # noqa: PLR0913, PLR0917 one for each option
     ] = None,
     tile: Annotated[
         int | None,
-        typer.Option(help="boxes: look at larger pictures in tiles of so many pixels as well"),
+        typer.Option(
+            help="look at larger pictures in tiles of so many pixels: as well for boxes, blended for segment"
+        ),
     ] = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="look at the mirrored picture as well")

@@ -35,6 +35,11 @@ WORDS = {
     "mask_ar_small": "mask recall, small",
     "mask_ar_medium": "mask recall, medium",
     "mask_ar_large": "mask recall, large",
+    "miou": "mean IoU of the classes",
+    "dice": "mean Dice of the classes",
+    "pixel_accuracy": "pixels that are right",
+    "mean_accuracy": "mean recall of the classes",
+    "boundary_f1": "F1 of the contours",
     "mean_iou": "mean IoU",
     "iou50": "IoU of 0.5 and more",
     "localized": "that and the right class",
@@ -51,8 +56,15 @@ PLAIN = frozenset({"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "bas
 SMALLER = frozenset(
     {"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "failure_rate"}
 )
-THINGS = {"detect": "boxes", "instances": "objects"}  # what the samples of a class are
+THINGS = {
+    "detect": "boxes",
+    "instances": "objects",
+    "segment": "pixels",
+}  # what the samples of a class are
 COLUMNS = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "boundary_f1": "F1 of contours",
     "f1": "F1",
     "ap": "AP",
     "ap50": "AP at 0.5",
@@ -64,6 +76,9 @@ COLUMNS = {
     "nme": "mean error",
 }
 CLASS_LEADS = {
+    "iou": "IoU: of the pixels that are of the class or were said to be, the share that is both. Dice: "
+    "twice the pixels that are both, of the sum of the two. Contours count as right within 0.75 % of "
+    "the picture's diagonal.",
     "precision": "Precision: of those it called so, how many were. Recall: of those that were, how "
     "many it found. F1 is the harmonic mean of both.",
     "ap": "AP: the area below the line of precision against recall, as a mean over overlaps (IoU) "
@@ -80,6 +95,8 @@ MISTAKES = {
     "drawn, and for what the training pictures lack.",
     "instances": "Those with most objects missed or invented first, by their boxes. Dashed white: what "
     f"is there; in colour: what it said, from a score of {CONFIDENT:g} on.",
+    "segment": "Those with the largest share of wrong pixels first. On the left what is there, on the "
+    "right what it said.",
     "localize": "The worst first. Dashed white: what is there; in colour: what it said.",
     "landmarks": "The largest error first. Rings: where the points are; discs: where it said.",
 }

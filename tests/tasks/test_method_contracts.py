@@ -14,7 +14,7 @@ from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
 from boda.evaluating import measure
-from boda.options import FitOptions, Plan
+from boda.options import FitOptions, Plan, parse_size
 from boda.tasks.base import methods
 from boda.types import Sample
 
@@ -55,6 +55,7 @@ CLASSES = {  # as the data has them
     "instances": 3,
     "localize": 3,
     "landmarks": 5,
+    "segment": 3,
 }
 
 
@@ -75,6 +76,7 @@ def some_batch(entry: models.Entry, count: int = 6, classes: int = 3) -> Batch:
         boxes=boxes,
         box_labels=[torch.arange(len(each)) + i % 3 for i, each in enumerate(boxes)],
         masks=[torch.rand(len(each), side, side, generator=generator) < 0.5 for each in boxes],
+        semantic=torch.randint(0, classes, (count, side, side), generator=generator).byte(),
         points=points,
     )
 
@@ -99,7 +101,7 @@ def test_defaults_are_possible_and_have_reasons(
     assert all(default.reason for default in chosen.values())
     values = {field: default.value for field, default in chosen.items()}
     entry = models.entry(values["model"])
-    assert task.method_of(entry) and values["size"] >= entry.smallest
+    assert task.method_of(entry) and min(parse_size(values["size"])) >= entry.smallest
     known = {field.name for field in dataclasses.fields(Plan)}
     Plan(**{field: value for field, value in values.items() if field in known})
 
@@ -186,6 +188,7 @@ def test_its_task_measures_its_output_and_names_the_worst(name: str) -> None:
             boxes=np.array([[0.1, 0.2, 0.8, 0.9]], np.float32) * side,
             labels=np.array([i % len(classes)]),
             masks=generator.random((1, side, side)) < 0.5,
+            semantic=generator.integers(0, len(classes), (side, side), dtype=np.uint8),
             points=generator.uniform(0, side, (5, 2)).astype(np.float32),
             size=(side, side),
             _image=generator.integers(0, 256, (side, side, 3), dtype=np.uint8),
@@ -193,7 +196,7 @@ def test_its_task_measures_its_output_and_names_the_worst(name: str) -> None:
         for i in range(6)
     ]
     images = np.stack([preparation(sample.image).transpose(2, 0, 1) for sample in samples])
-    pictures = Pictures(samples, preparation, images)
+    pictures = Pictures(samples, preparation, images, task.name)
     metrics, outputs_of_all = task.metrics(classes), []
     figures = measure(method, task, pictures, metrics, size=4, keep=outputs_of_all)
     assert task.headline in figures and all(np.isfinite(v) for v in figures.values())

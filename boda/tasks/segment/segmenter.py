@@ -22,10 +22,12 @@ from boda.ops.borders import boundary_weights
 from boda.ops.segmentation_losses import cross_entropy_map, dice_loss, focal_loss
 from boda.tasks.base import Default, Method, methods
 from boda.tasks.optimizing import Optimizing, optimizer
+from boda.tasks.segment.balance import balanced
 from boda.tasks.steps import Step
 from boda.types import IGNORED
 
 GROUND = ("background", "ground", "배경")
+EVENED = 0.5  # power of median frequency balancing: a whole one takes too much from common classes
 LOSSES = ("cross-entropy", "dice", "focal")
 
 
@@ -94,10 +96,17 @@ class Segmenter(Method):
     def learned(
         cls, train: Pictures, options: dict[str, Any], classes: Sequence[str]
     ) -> dict[str, Default]:
-        """Which class is the ground: the first, where it is called so."""
-        if classes[0].casefold() in GROUND:
-            return {"ground": Default(0, f"{classes[0]} is what lies between things")}
-        return {"ground": Default(-1, "every class is a thing")}
+        """Which class is the ground, and how much the classes count."""
+        assert train.semantic is not None
+        named = classes[0].casefold() in GROUND
+        why = f"{classes[0]} is what lies between things" if named else "every class is a thing"
+        weights = balanced(train.semantic, len(classes), EVENED)
+        return {
+            "ground": Default(0 if named else -1, why),
+            "class_weights": Default(
+                weights, "rare classes count more: the root of median frequency"
+            ),
+        }
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, C, H, W) uint8 → (N, classes, H, W)."""
