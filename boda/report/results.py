@@ -16,6 +16,8 @@ from boda.report.words import CLASS_LEADS, COLUMNS, MISTAKES, PLAIN, SMALLER, TH
 
 GALLERY, ROWS, CLASSES = 40, 300, 1000
 LARGER = 288  # pixels of a picture with boxes or points on it
+PAIR = 480  # of two side by side
+COUNTED = ("detect", "instances", "segment")  # of these a mistake is told by what is wrong, no score
 
 
 def class_names(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
@@ -145,12 +147,13 @@ def _card(task: str, entry: Mapping[str, Any]) -> str:
     """One picture, and below it what was said and what is true."""
     said, truth, source = (esc(entry.get(k, "")) for k in ("predicted", "truth", "source"))
     sure = f" {percent(entry.get('score'), 0)}"
-    told = f"<b>{said}</b>{'' if task == 'detect' else sure}<br>"
+    told = f"<b>{said}</b>{'' if task in COUNTED else sure}<br>"
     told += f'is <b class="truth">{truth}</b>' if task == "classify" else truth
     picture, image = entry.get("image"), ""
     if picture is not None:
         alt = f"a picture of {truth} taken for {said}" if task == "classify" else f"{truth}: {said}"
-        image = thumbnail(picture, alt, THUMB if task == "classify" else LARGER)
+        side = {"classify": THUMB, "segment": PAIR}.get(task, LARGER)
+        image = thumbnail(picture, alt, side)
     name = esc(Path(str(entry.get("source", ""))).name)
     return f'<figure>{image}<figcaption>{told}<small title="{source}">{name}</small></figcaption></figure>'
 
