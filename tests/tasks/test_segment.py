@@ -77,7 +77,7 @@ def test_pixels_that_are_not_known_teach_nothing() -> None:
 
 
 def test_pixels_between_things_count_more() -> None:
-    batch, made = squares(2), method(Config(borders=10.0), width=4).eval()
+    batch, made = squares(2), method(Config(loss="cross-entropy", borders=10.0), width=4).eval()
     assert batch.semantic is not None
     loss = made(batch)["cross-entropy"].item()
     with torch.no_grad():

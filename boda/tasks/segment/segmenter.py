@@ -37,7 +37,7 @@ class Config(Optimizing):
 
     weight_decay: float = field(default=0.01, metadata={"help": "not on norms and biases"})
     loss: str = field(
-        default="cross-entropy", metadata={"help": "cross-entropy, dice, focal, or a sum: a+b"}
+        default="cross-entropy+dice", metadata={"help": "cross-entropy, dice, focal, or a sum: a+b"}
     )
     class_weights: tuple[float, ...] = field(
         default=(),

@@ -60,7 +60,7 @@ class Segment(Task):
             "channels": Default(
                 1 if survey.gray else 3, "gray pictures" if survey.gray else "colour"
             ),
-            "augment": Default("places", "mirrored, scaled, moved, lit otherwise"),
+            "augment": Default("photos", "mirrored, zoomed, turned, lit otherwise"),
             "calm": Default(0.1, "the last part of the fit sees pictures as they are"),
         }
 
