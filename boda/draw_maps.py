@@ -11,11 +11,10 @@ from PIL import Image, ImageDraw
 
 from boda.fonts import Font, label_font, text_font
 from boda.pen import INK, MUTED, PALETTE, PAPER, RULE, TINY, percent, shorten
-from boda.types import Prediction
+from boda.types import Prediction, is_ground
 
 SMALLEST = 224  # longer side of a drawn map, pixels
 LETTERS = 14  # width of a name in a legend at most, in heights of its letters
-GROUND = "background"  # a class of this name is what is left over: it is not coloured
 DARK = 0.45  # lightness in OKLab, 0..1
 Row = tuple[str, int, float]  # of a legend: name, class, share
 
@@ -120,7 +119,7 @@ def with_map(
     factor = math.ceil(SMALLEST / max(semantic.shape)) if max(semantic.shape) <= TINY else 1
     if factor > 1:
         picture, semantic = (a.repeat(factor, 0).repeat(factor, 1) for a in (picture, semantic))
-    bare = next((number for name, number, _ in rows if name.casefold() == GROUND), None)
+    bare = next((number for name, number, _ in rows if is_ground(name)), None)
     drawn = coloured(picture, semantic, len(colours()), bare)
     return _with_legend(drawn, rows, bare, math.inf if classes is None else drawn.shape[0])
 

@@ -287,7 +287,7 @@ def _announce(run: Run, loaded: Loaded, defaults: dict[str, Default], progress: 
     things = "points" if run.record["task"] == "landmarks" else "classes"
     progress.say(f"{loaded.dataset.root}: {counts} pictures, {len(run.classes)} {things}")
     for name, default in defaults.items():
-        progress.say(f"  {name:<15}{_shown(default.value):<18}{default.reason}")
+        progress.say(f"  {name:<14} {_shown(default.value):<17} {default.reason}")
     if loaded.dropped:
         progress.say(f"left out: {sum(loaded.dropped.values())} records with errors")
     for problem in loaded.report.warnings[:5]:

@@ -39,7 +39,9 @@ def only_the_head(freeze: str | None, pictures: int, weights: bool) -> bool:
     return weights and (freeze == "all" or (freeze in (None, "auto") and pictures < SMALL))
 
 
-def choose(freeze: str | None, of: int, pictures: int, weights: bool) -> Freeze:
+def choose(
+    freeze: str | None, of: int, pictures: int, weights: bool, tunes: bool = False
+) -> Freeze:
     """What ``--freeze`` means for a network of ``of`` blocks and so many training pictures.
 
     Args:
@@ -47,6 +49,7 @@ def choose(freeze: str | None, of: int, pictures: int, weights: bool) -> Freeze:
         of: blocks before the head.
         pictures: to learn from.
         weights: whether the network starts from weights that were fitted before.
+        tunes: whether the method fine-tunes every block where nothing else is said.
 
     Raises:
         UsageError: it is none of these, or there are no weights that could be kept.
@@ -61,6 +64,8 @@ def choose(freeze: str | None, of: int, pictures: int, weights: bool) -> Freeze:
                 f"--freeze {freeze} would keep random weights as they are. Name --weights to start from."
             )
         return Freeze(0, of, False, "the network starts anew, all of it learns")
+    if freeze in (None, "auto") and tunes:
+        return Freeze(0, of, False, "its features are fine-tuned")
     if freeze in (None, "auto"):
         return _advice(of, pictures)
     blocks = {"all": of, "gradual": of, "none": 0}.get(freeze)

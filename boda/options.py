@@ -145,7 +145,7 @@ def parse_settings(settings: dict[str, str], *targets: type) -> list[dict[str, A
 def _parse(name: str, text: str, kind: str) -> Any:
     readers: dict[str, Callable[[str], Any]] = {
         "int": int,
-        "float": float,
+        "float": _parse_float,
         "bool": _parse_bool,
         "tuple": _parse_floats,
     }
@@ -163,5 +163,13 @@ def _parse_bool(text: str) -> bool:
     return words[text.lower()]
 
 
+def _parse_float(text: str) -> float:
+    """A number, which infinity and "not a number" are not: no record could hold them."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
 def _parse_floats(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    return tuple(_parse_float(part) for part in text.split(","))

@@ -17,13 +17,13 @@ import numpy as np
 from boda.compositing import composed, cut_out
 from boda.errors import DataError, UsageError, unknown
 from boda.matting import matte
+from boda.types import is_ground
 
 if TYPE_CHECKING:
     from boda.predicting import Predictor
 
 TASKS = ("segment", "instances")  # those that know what covers a pixel
 PEOPLE = ("person", "pedestrian", "portrait", "사람")
-GROUNDS = ("background", "__background__", "_background_", "ground", "배경")
 CLEAR = "transparent"
 SHARE = 60  # the picture's longer side is that many radii of the blur, where none is given
 CELLS = 28  # pixels of an instance's mask in the network, He et al. 2017 (arXiv 1703.06870)
@@ -144,7 +144,7 @@ def class_to_keep(predictor: Predictor, keep: str | None = None) -> int:
             raise unknown("class", keep, predictor.classes)
         return classes.index(_plain(keep))
     people = [classes.index(name) for name in PEOPLE if name in classes]
-    others = [i for i, name in enumerate(classes) if name not in GROUNDS]
+    others = [i for i, name in enumerate(classes) if not is_ground(name)]
     if not people and len(others) != 1:
         raise UsageError(
             f"none of the classes is called {' or '.join(PEOPLE)}. Say with --keep which one stays "

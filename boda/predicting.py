@@ -205,6 +205,7 @@ def _as_rgb(array: np.ndarray) -> Image:
     if (
         array.dtype != np.uint8
         or array.ndim not in (2, 3)
+        or not array.size
         or (array.ndim == 3 and shape[2] not in (1, 3))
     ):
         raise DataError(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import boda
+from boda.data import mapped
 from boda.data.survey import classes_of
 from boda.machine import choose_precision
 from boda.options import Plan
@@ -20,7 +21,12 @@ from boda.types import Dataset
 
 
 def class_counts(dataset: Dataset) -> dict[str, int]:
-    """Training pictures of each class, or boxes where there are boxes."""
+    """Training pictures of each class; boxes or pixels where these have the classes."""
+    if dataset.task == "segment":
+        size = len(dataset.classes)
+        pixels = (mapped.pixels(sample, size) for sample in dataset.splits["train"])
+        found = sum(pixels, np.zeros(size, np.int64))
+        return dict(zip(dataset.classes, found.tolist(), strict=True))
     labels = classes_of(dataset.splits["train"])
     counts = np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
     return dict(zip(dataset.classes, counts.tolist(), strict=True))

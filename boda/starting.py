@@ -44,7 +44,8 @@ def freeze(
 ) -> Freeze:
     """Freeze what is to keep its weights; the plan and the record say so."""
     of = len(parts.blocks(method.net))
-    chosen = freezing.choose(options.freeze, of, pictures, options.weights is not None)
+    weights = options.weights is not None
+    chosen = freezing.choose(options.freeze, of, pictures, weights, method.tunes)
     method.freeze(chosen.blocks)
     if chosen.gradual:
         plan.thaw = plan.thaw or THAW

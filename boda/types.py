@@ -7,6 +7,7 @@ to 1. Boxes are (N, 4) float32, xyxy, ``0 <= x1 < x2 <= W`` and ``0 <= y1 < y2 <
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,12 @@ from boda.run_lengths import decode, encode
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
 IGNORED = 255  # of a pixel whose class is neither learned nor measured
+GROUNDS = ("background", "__background__", "_background_", "ground", "배경")
+
+
+def is_ground(name: str) -> bool:
+    """Whether a class of pixels is called what is left over where nothing is."""
+    return unicodedata.normalize("NFC", name).casefold() in GROUNDS
 
 
 @dataclass
@@ -159,6 +166,43 @@ class ArraySamples(Sequence[Sample]):
         return ArraySamples(self.images[indices], self.labels[indices], self.source)
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two pictures of one split, of which it is asked whether they show the same.
+
+    Attributes:
+        split: the split of both.
+        first, second: their ids.
+        same: whether they show the same identity.
+        fold: 0-based, the part of the list that it stands in; all 0 where it has no parts.
+    """
+
+    split: str
+    first: str
+    second: str
+    same: bool
+    fold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One fixed N-way problem: each query is to be found again among the pictures of the support.
+
+    Attributes:
+        name: for example "run01".
+        split: the split of all its pictures.
+        support: ids of the known pictures, one or more an identity.
+        queries: ids of the pictures that are asked about.
+        answers: for each query the index in ``support`` of a picture that shows the same.
+    """
+
+    name: str
+    split: str
+    support: tuple[str, ...]
+    queries: tuple[str, ...]
+    answers: tuple[int, ...]
+
+
 @dataclass
 class Dataset:
     """Samples in named splits, as one reader understood them.
@@ -167,9 +211,12 @@ class Dataset:
         root: what the person named.
         format: the reader's name.
         task: the task the data is for, where the format says so.
-        classes: names in the format's order, else sorted by code point; NFC.
+        classes: names in the format's order, else sorted by code point; NFC. For ``match`` they are
+            the identities of all splits.
         splits: "train", "val", "test" → samples. Data without splits has everything in "all".
         problems: what the reader found wrong; a record with an error is not in ``splits``.
+        pairs: of pictures, where the data lists them.
+        episodes: fixed ones, where the data has them.
     """
 
     root: Path
@@ -178,6 +225,8 @@ class Dataset:
     classes: list[str]
     splits: dict[str, Sequence[Sample]]
     problems: list[Problem] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
 
     def __len__(self) -> int:
         return sum(len(samples) for samples in self.splits.values())

@@ -12,7 +12,9 @@ once on the test split; a picture's time is that of one at a time, from its pixe
 - scenes: 4,000 drawn scenes of 128 px (`boda synth`), 600 of them test. Small objects are those of
   up to 32² pixels: nearly all.
 - penn-fudan: 170 pictures with 423 pedestrians, the last 50 by name are the test; 256 px.
-  `benchmarks/pennfudan_peer.py` does the same with torchvision's detectors.
+  `benchmarks/pennfudan_peer.py` does the same with torchvision's detectors. ImageNet's weights by
+  `--settings --weights squeezenet1_1.npz --set backbone=squeezenet-1.1 --set width=1`; for R-CNN
+  also `--set stride=16 --set proposals=1000 --size 448`, since its proposals need larger pictures.
 
 `mask-rcnn-…` is fitted for masks as well, the others for boxes alone.
 """

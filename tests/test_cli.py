@@ -245,6 +245,7 @@ def test_an_archive_that_is_a_bomb(boda, no_run: Path, tmp_path: Path) -> None:
         (("classify", "DATA", "--set", "optimizer=sdg"), "Did you mean sgd"),
         (("classify", "DATA", "--set", "clip"), "field=value"),
         (("classify", "DATA", "--set", "clip=much"), "a value of type float"),
+        (("classify", "DATA", "--set", "class_weights=1,inf"), "a value of type tuple"),
         (("classify", "DATA", "--size", "big"), "N or HxW"),
         (("classify", "DATA", "--size", "8"), "--size 32"),
         (("classify", "DATA", "--epochs", "2", "--minutes", "1"), "not both"),

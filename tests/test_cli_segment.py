@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from boda import outputs
 from boda.cli import predicting, show
+from boda.cli.index_maps import IndexMaps
 from boda.data import readers
 from boda.errors import UsageError
 from boda.progress import Progress
@@ -51,6 +53,19 @@ def test_boda_reads_them_as_data(tmp_path: Path) -> None:
     assert data.task == "segment" and data.classes == NAMES
     (sample,) = (sample for samples in data.splits.values() for sample in samples)
     assert np.array_equal(sample.class_map, predictor().predict(picture()).semantic)
+
+
+def test_names_that_look_like_comments_are_read_again(tmp_path: Path) -> None:
+    names = ["#1", "road", "# 2"]
+    maps = IndexMaps(tmp_path, names, ["1.png"])
+    told = outputs.told_map(np.array([[0, 1, 2]], np.uint8), names, "1", picture())
+    maps.add(told, "1.png")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (3, 1)).save(tmp_path / "images" / "1.png")
+    data = readers.read(tmp_path, "masks")
+    assert data.classes == names
+    assert data.splits["all"][0].class_map.tolist() == [[0, 1, 2]]
+    IndexMaps(tmp_path, names, ["1.png"])  # its own list may be there
 
 
 def test_a_persons_own_files_are_never_replaced(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from boda import outputs, runtime
 from boda.data.prepare import Preparation
+from boda.errors import DataError
 from boda.masks import decode
 from boda.mirroring import mirrored
 from boda.predicting import Predictor
@@ -191,3 +192,8 @@ def test_an_exported_file_tells_the_same(tmp_path: Path) -> None:
         one, other = ours.predict(picture()), theirs.predict(picture())
         assert one.to_dict() == other.to_dict()
         assert one.names == ["background", "고양이", "bird"]
+
+
+def test_an_array_without_pixels_is_no_picture() -> None:
+    with pytest.raises(DataError, match=r"shape \(0, 5, 3\) is no picture"):
+        predictor().predict(np.zeros((0, 5, 3), np.uint8))

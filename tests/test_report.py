@@ -439,3 +439,17 @@ def test_the_classes_in_boxes(tmp_path):
     about = {"task": "detect", "classes": ["a"], "data": {"class_counts": {"a": 170}}}
     text, _ = written(tmp_path, about, [], None, [])
     assert "The one class, a, has 170 boxes." in text
+
+
+def test_the_colours_of_classes_of_pixels(tmp_path):
+    names = ["background", "차, 버스", "<tree>"]
+    about = {"task": "segment", "classes": names, "data": {"class_counts": [700, 200, 100]}}
+    found = {"confusion": [[690, 9, 1], [0, 200, 0], [0, 0, 100]]}
+    wrong = [{"truth": "most of it: a for b", "predicted": "1.0 % of the pixels wrong"}]
+    text, _ = written(tmp_path, about, [], found, wrong)
+    part = section(text, "mistakes")
+    assert ">■</span> 차, 버스" in part and ">■</span> &lt;tree&gt;." in part
+    assert part.count("■") == 2  # what is left over has no colour
+    assert "The largest class, background, has 700 pixels" in text
+    told = section(text, "confusion")
+    assert "in 9 pixels" in told and "in 1 pixel." in told and "times" not in told

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import boda
-from boda import freezing, models
+from boda import freezing, models, tasks
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
 from boda.features import Features
@@ -217,6 +217,13 @@ def test_the_advice_of_the_notes(pictures: int, blocks_: int, word: str) -> None
     assert freezing.only_the_head(None, pictures, weights=True) == (blocks_ == 10)
     assert freezing.choose(None, 10, pictures, weights=True) == advice
     assert freezing.choose(None, 10, pictures, weights=False).blocks == 0
+
+
+def test_a_method_that_fine_tunes_keeps_nothing_unless_it_is_told_to() -> None:
+    assert freezing.choose(None, 5, 100, True, tunes=True).blocks == 0
+    assert freezing.choose("all", 5, 100, True, tunes=True).blocks == 5
+    assert freezing.choose(None, 5, 100, True).blocks == 5
+    assert tasks.method("rcnn").tunes and not tasks.method("classifier").tunes
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from boda.cli.signing import ours, signed
-from boda.draw_maps import GROUND, colours
+from boda.draw_maps import colours
 from boda.errors import UsageError
 from boda.files import atomic_write
-from boda.types import Prediction
+from boda.types import Prediction, is_ground
 
 
 class IndexMaps:
@@ -33,7 +33,10 @@ class IndexMaps:
     def __init__(self, out: Path, classes: Sequence[str], names: Sequence[str]) -> None:
         self.folder = out / "labels"
         self.palette = _palette(classes)
-        self.classes = "".join(f"{' '.join(name.split())}\n" for name in classes)
+        lines = [" ".join(name.split()) for name in classes]
+        if any(line.startswith("#") for line in lines):  # alone in a line it would be a comment
+            lines = [f"{number}: {line}" for number, line in enumerate(lines)]
+        self.classes = "".join(f"{line}\n" for line in lines)
         self.file = self.folder / "classes.txt"
         if self.file.exists() and not self._same():
             raise UsageError(
@@ -67,5 +70,5 @@ def _palette(classes: Sequence[str]) -> np.ndarray:
     """(256, 3) uint8; what is left over is black, and so is 255, which is never predicted."""
     out = colours().copy()
     out[255] = 0
-    out[[i for i, name in enumerate(classes) if name.casefold() == GROUND]] = 0
+    out[[i for i, name in enumerate(classes) if is_ground(name)]] = 0
     return out

@@ -68,6 +68,10 @@ class SegNet(nn.Module):
             places.append(switches)
         return (x, *places)
 
+    def encoded(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """``encode`` from its parts: of each level the map, the pooled one and the switches, in turn."""
+        return (values[-2], *values[2::3])
+
     def decode(self, size: Sequence[int], x: Tensor, *places: Tensor) -> Tensor:
         """Logits of pictures of that size from what ``encode`` gives."""
         sizes: list[Sequence[int]] = [

@@ -73,7 +73,7 @@ def page(
         "Stages": stages(record),
         "Classes": results.classes(record, evaluation) + boxes.voc(evaluation),
         "Curves": boxes.curves(evaluation),
-        "Confusion": confusion.confusion(evaluation, names),
+        "Confusion": confusion.confusion(evaluation, names, str(record.get("task"))),
         "Calibration": results.calibration(evaluation),
         "Mistakes": results.mistakes(record, evaluation, gallery),
         "Next": about.next_commands(record),

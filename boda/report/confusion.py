@@ -25,7 +25,7 @@ BOXES_TOLD = (
 )
 
 
-def confusion(evaluation: Mapping[str, Any], names: Sequence[str]) -> str:
+def confusion(evaluation: Mapping[str, Any], names: Sequence[str], task: str = "") -> str:
     """What was taken for what: the matrix up to 40 classes, and the most frequent mistakes."""
     matrix = matrix_of(evaluation)
     if not matrix.size or not matrix.sum():
@@ -43,8 +43,9 @@ def confusion(evaluation: Mapping[str, Any], names: Sequence[str]) -> str:
     order = np.lexsort((-share.ravel(), -wrong.ravel()))[:PAIRS]  # of equal counts the larger share
     pairs = [divmod(int(i), len(matrix)) for i in order if wrong.flat[i]]
     if len(matrix) <= MATRIX:
+        often = _pixels if task == "segment" else _times
         told = "; ".join(
-            f"{_mistaken(names, t, p, boxes)} {_times(matrix[t, p])}" for t, p in pairs[:3]
+            f"{_mistaken(names, t, p, boxes)} {often(matrix[t, p])}" for t, p in pairs[:3]
         )
         lead = f"{BOXES_TOLD} {told}." if boxes else f"{CLASSES_TOLD} {told}."
         return heading("Confusion", lead) + _table(matrix, names, boxes)
@@ -77,6 +78,10 @@ def _mistaken(names: Sequence[str], truth: int, said: int, boxes: bool) -> str:
 
 def _times(n: int) -> str:
     return "once" if n == 1 else "twice" if n == 2 else f"{count(n)} times"
+
+
+def _pixels(n: int) -> str:
+    return "in 1 pixel" if n == 1 else f"in {count(n)} pixels"
 
 
 def matrix_of(evaluation: Mapping[str, Any]) -> np.ndarray:

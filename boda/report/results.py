@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from boda.draw_maps import colours
 from boda.report.charts import Line, line_chart, reliability
 from boda.report.confusion import matrix_of
 from boda.report.parts import THUMB, bar, count, esc, finite, heading, percent, sort_key, thumbnail
 from boda.report.words import CLASS_LEADS, COLUMNS, MISTAKES, PLAIN, SMALLER, THINGS, WORDS
+from boda.types import is_ground
 
 GALLERY, ROWS, CLASSES = 40, 300, 1000
 LARGER = 288  # pixels of a picture with boxes or points on it
 PAIR = 480  # of two side by side
-COUNTED = ("detect", "instances", "segment")  # of these a mistake is told by what is wrong, no score
+COLOURS = 60  # classes of which the colour is told
+COUNTED = ("detect", "instances", "segment")  # a mistake is told by what is wrong, no score
 
 
 def class_names(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
@@ -140,7 +143,20 @@ def mistakes(
         return heading("Mistakes", "There are none.") if accuracy == 1 else ""
     cards = "".join(_card(task, entry) for entry in wrong[:GALLERY])
     lead, kind = MISTAKES.get(task, "The worst first."), "" if task == "classify" else " large"
+    if task == "segment":
+        lead += _colours(class_names(record, evaluation))
     return heading("Mistakes", lead) + f'<div class="gallery{kind}">{cards}</div>'
+
+
+def _colours(names: Sequence[str]) -> str:
+    """What the colours of the classes are; what is left over has none."""
+    told = [
+        f'<span style="color:#{bytes(colour).hex()}">■</span> {esc(name)}'
+        for name, colour in zip(names[:COLOURS], colours().tolist(), strict=False)
+        if not is_ground(name)
+    ]
+    more = f", and {count(len(names) - COLOURS)} more" if len(names) > COLOURS else ""
+    return f" Colours: {', '.join(told)}{more}."
 
 
 def _card(task: str, entry: Mapping[str, Any]) -> str:

@@ -131,6 +131,7 @@ class Method(nn.Module, ABC):
         still: why pictures cannot be augmented; empty where they can.
         unexportable: why it cannot become an ONNX file; empty where it can.
         concludes: whether ``conclude`` makes it whole, so that nothing can be measured before.
+        tunes: whether all of a network that was fitted before learns, however few the pictures are.
         reserve: seconds that ``conclude`` will take, as far as ``begin`` can tell.
     """
 
@@ -139,6 +140,7 @@ class Method(nn.Module, ABC):
     still: ClassVar[str] = ""
     unexportable: ClassVar[str] = ""
     concludes: ClassVar[bool] = False
+    tunes: ClassVar[bool] = False
     reserve = 0.0
     scale: Tensor
     shift: Tensor

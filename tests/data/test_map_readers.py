@@ -335,7 +335,8 @@ def test_255_alone_is_the_object_and_that_is_said(
     root = binary(tmp_path, names)
     dataset = read(root, task="segment")
     assert dataset.classes == wanted
-    assert f"255 as '{wanted[1]}'" in one_warning(root)
+    assert f"255 as '{wanted[1]}'" in (said := one_warning(root))
+    assert ("write two lines to classes.txt" in said) is (not names)
     assert_same(told(dataset), {name: (v == 1).astype(np.uint8) for name, v in TRUTH.items()})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,13 @@ from boda import api, models, runtime, tasks
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
-from boda.models.unet import UNet2015
+from boda.models.segnet import SegNet
+from boda.models.unet import UNet, UNet2015
+from boda.onnx_export import export
 from boda.ops.borders import boundary_weights
+from boda.progress import Progress
 from boda.tasks.segment.segmenter import Config, Segmenter
+from boda.tasks.steps import walked
 from boda.types import IGNORED, Sample
 from tests.slow_reference import segmentation as slow
 
@@ -63,17 +68,17 @@ def test_the_losses_that_are_named_are_the_plain_ones() -> None:
     )
 
 
-def test_pixels_that_are_not_known_teach_nothing() -> None:
-    batch, made = squares(2), method(width=4).eval()
-    before = made(batch)["cross-entropy"].item()
+def test_pixels_that_are_not_known_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No loss has a slope there, and none is without one elsewhere."""
+    batch = squares(2)
+    made = method(Config(loss="cross-entropy+dice+focal", borders=10.0), width=4).eval()
+    logits = made.logits(batch.images).detach().requires_grad_()
+    monkeypatch.setattr(made, "logits", lambda images: logits)
     assert batch.semantic is not None
-    with torch.no_grad():
-        logits = made.logits(batch.images)
-    unknown = batch.semantic == IGNORED
-    wrong = torch.where(unknown, 0, batch.semantic)
-    batch.semantic = wrong
-    assert made(batch)["cross-entropy"].item() != pytest.approx(before, rel=1e-6)
-    assert logits.shape == (2, 3, SIDE, SIDE)
+    unknown = (batch.semantic == IGNORED)[:, None].expand_as(logits)
+    for loss in made(batch).values():
+        (slope,) = torch.autograd.grad(loss, logits)
+        assert unknown.any() and not slope[unknown].any() and slope[~unknown].all()
 
 
 def test_pixels_between_things_count_more() -> None:
@@ -133,6 +138,40 @@ def test_pictures_are_learned_by_heart(name: str, options: dict[str, float]) -> 
     assert (said == batch.semantic)[known].float().mean() > 0.98
 
 
+NETWORKS_THAT_UNPOOL = [("unet", {"width": 2, "up": "unpool"}), ("segnet", {"width": 1 / 16})]
+
+
+@pytest.mark.parametrize(("name", "options"), NETWORKS_THAT_UNPOOL)
+def test_the_steps_of_un_pooling_networks_are_their_way(
+    name: str, options: dict[str, object]
+) -> None:
+    made = method(None, name, **options).eval()
+    made.size = (SIDE + 5, SIDE + 3)
+    images = torch.randint(0, 256, (2, 3, *made.size), dtype=torch.uint8)
+    with torch.inference_mode():
+        *values, output = walked(made.steps(), images)
+        torch.testing.assert_close(output, made.output(images))
+        assert isinstance(made.net, UNet | SegNet)
+        whole = made.net.encode(made.normalize(images))
+        for own, theirs in zip(made.net.encoded(values), whole, strict=True):
+            torch.testing.assert_close(own, theirs)
+
+
+@pytest.mark.parametrize(("name", "options"), NETWORKS_THAT_UNPOOL)
+def test_un_pooling_networks_are_exported_from_flat_pictures(
+    name: str, options: dict[str, object], tmp_path: Path
+) -> None:
+    """In flat parts all maxima are equal but for rounding, which chooses otherwise in ONNX Runtime."""
+    made = method(None, name, **options).eval()
+    for module in made.net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias)
+    flat = np.full((4, 3, SIDE, SIDE), 90, np.uint8)
+    flat[:, 0, 8:20, 5:25] = 210
+    flat[2:] = np.random.default_rng(0).integers(0, 256, (2, 3, SIDE, SIDE))
+    assert export(made, {"task": "segment"}, flat, tmp_path / "net.onnx") <= 1e-4
+
+
 def pictures_of(maps: list[np.ndarray]) -> Pictures:
     samples = [
         Sample(
@@ -190,11 +229,12 @@ def drawn(root: Path, count: int = 12) -> Path:
 
 def test_the_whole_loop(tmp_path: Path) -> None:
     """Fit with balanced classes, evaluate, predict, export: the exported file says the same."""
-    data = drawn(tmp_path / "data")
+    data, said = drawn(tmp_path / "data"), io.StringIO()
     run = api.fit(
         "segment",
         data,
         model="unet",
+        progress=Progress(stream=said),
         epochs=4,
         lr=1e-2,
         balance=True,
@@ -204,6 +244,9 @@ def test_the_whole_loop(tmp_path: Path) -> None:
     )
     weights = run.record["config"]["class_weights"]
     assert weights[1] > weights[0] > 0  # the ground is common
+    assert "cross-entropy+dice you chose it" in said.getvalue()
+    counts = run.record["data"]["class_counts"]  # pixels
+    assert counts["background"] > counts["thing"] > 0 and sum(counts.values()) % (30 * 40) == 0
     result = api.evaluate(run.path)
     assert result["split"] == "test" and result["samples"] == 4
     assert set(result["per_class"]) == {"background", "thing"} and result["absent"] == []

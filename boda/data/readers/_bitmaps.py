@@ -44,7 +44,7 @@ def loaded(entry: Entry, size: tuple[int, int]) -> Image.Image:
     """The decoded mask of a picture of ``size`` (H, W).
 
     Raises:
-        Wrong: no picture, damaged, of another size, or lossy.
+        Wrong: no picture, damaged, of another size, lossy, or several in one file.
     """
     try:
         picture = open_picture(entry.read(), entry.source)
@@ -59,11 +59,23 @@ def loaded(entry: Entry, size: tuple[int, int]) -> Image.Image:
     if picture.format in ("JPEG", "MPO"):
         raise Wrong("is JPEG, which changes the values of a mask", EXACT)
     try:
+        frames, most = int(getattr(picture, "n_frames", 1)), _deepest(picture)
         picture.load()
     except Exception as error:  # Pillow's plugins raise whatever the damage makes them raise
         why = f"the {picture.format} picture is damaged ({error})"
         raise Wrong(why, "Get or save it again.") from None
-    return picture
+    if frames > 1:
+        why = f"holds {frames:,} pictures, of which one can be the mask"
+        raise Wrong(why, "Save each as a file of its own.")
+    return picture if most == 255 else picture.point([v * most // 255 for v in range(256)])
+
+
+def _deepest(picture: Image.Image) -> int:
+    """The largest number that gray of 2 or 4 bits can hold, which Pillow stretches to 255; or 255."""
+    tiles = getattr(picture, "tile", None)
+    told = tiles[0][3] if picture.mode == "L" and tiles else None
+    kind = str(told[0] if isinstance(told, tuple) and told else told)
+    return {"L;2": 3, "L;4": 15}.get(kind[:3], 255)
 
 
 def values_of(picture: Image.Image) -> np.ndarray:

@@ -22,7 +22,8 @@ from boda.data.image import PictureReader
 from boda.data.readers._bitmaps import loaded, values_of
 from boda.data.readers._boxes import Wrong, size_of
 from boda.data.readers._legends import Legend
-from boda.data.readers._map_values import Found, Meaning, Pair, meaning_of
+from boda.data.readers._map_records import Found, Meaning, Pair
+from boda.data.readers._map_values import meaning_of
 from boda.data.readers._splits import ORDER
 from boda.errors import DataError, Problem
 from boda.types import IGNORED, Dataset, Sample
@@ -205,4 +206,5 @@ def _numbers(picture: Image.Image) -> np.ndarray:
 
 def _colours(picture: Image.Image) -> np.ndarray:
     """(H, W) uint32, the colour of each pixel."""
-    return values_of(picture if picture.mode == "RGBA" else picture.convert("RGB"))
+    kind = "RGBA" if picture.mode in ("RGBA", "LA") else "RGB"
+    return values_of(picture.convert(kind))

@@ -237,17 +237,24 @@ def _table(entry: Entry, text: str) -> list[Row | Problem]:
     return rows
 
 
+class _Pairs:
+    """A JSON object as it is written, also where a name is in it twice."""
+
+    def __init__(self, rows: list[tuple[str, Any]]) -> None:
+        self.rows = rows
+
+
 def _json(entry: Entry, text: str) -> list[Row | Problem]:
     """A list of names, or names with their values or colours, or values with their names."""
     fix = 'As {"road": [128, 64, 128]}, or ["road", "sky"].'
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
         entry.fail(f"is no JSON ({str(error)[:80]})", fix)
     if isinstance(content, list):
         pairs: list[tuple[Any, Any]] = [(name, None) for name in content]
-    elif isinstance(content, dict):
-        pairs = [(v, k) if isinstance(v, str) else (k, v) for k, v in content.items()]
+    elif isinstance(content, _Pairs):
+        pairs = [(v, k) if isinstance(v, str) else (k, v) for k, v in content.rows]
     else:
         entry.fail("holds no list of classes", fix)
     rows: list[Row | Problem] = []

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from boda.data.entries import Entry
 from boda.data.mapped import BACKGROUND
 from boda.data.readers._bitmaps import EXACT
-from boda.data.readers._legends import MOST, Legend, shown_colour
+from boda.data.readers._legends import MOST, Legend, colour, shown_colour
+from boda.data.readers._map_records import Found, Meaning, Pair
 from boda.errors import DataError, Problem
 from boda.types import IGNORED
 
@@ -23,73 +23,6 @@ TOLD = 5  # values or colours that a message names
 SMOOTHED_FROM = 16  # values that are no classes, of which so many come from smoothing alone
 UNKNOWN = {255: IGNORED, 65535: IGNORED}  # values that mean "ignore", in 8 and in 16 bits
 NAMES = "Write the names of the classes, one a line from value 0 on, to classes.txt."
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is in one mask.
-
-    Attributes:
-        values: ascending; empty where it is of colours.
-        colours: that of each value, −1 where it has none; or those there are.
-        counts: pixels of each.
-        channels: whether it is stored as red, green and blue.
-        several: how many different ones there are, also where not all are told.
-        digest: of the pixels.
-    """
-
-    values: tuple[int, ...]
-    colours: tuple[int, ...]
-    counts: tuple[int, ...]
-    channels: bool
-    several: int
-    digest: bytes
-
-    def keys(self, by_colour: bool) -> tuple[int, ...]:
-        """What ``counts`` are of."""
-        return self.colours if by_colour else self.values
-
-
-@dataclass(slots=True)
-class Pair:
-    """A picture and its mask.
-
-    Attributes:
-        split: "train", "val", "test" or "all".
-        id: name within the split.
-        picture: its file.
-        mask: its mask's file.
-        size: (H, W) of the picture, once it was looked at.
-        found: what is in the mask, once it was looked at and is sound.
-    """
-
-    split: str
-    id: str
-    picture: Entry
-    mask: Entry
-    size: tuple[int, int] = (0, 0)
-    found: Found | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """Value or colour → class.
-
-    Attributes:
-        by_colour: whether keys are colours.
-        keys: ascending.
-        classes: class index of each, 255 = ignore.
-    """
-
-    by_colour: bool
-    keys: tuple[int, ...]
-    classes: tuple[int, ...]
-
-    @staticmethod
-    def of(table: dict[int, int], by_colour: bool = False) -> Meaning:
-        """From key → class."""
-        keys = tuple(sorted(table))
-        return Meaning(by_colour, keys, tuple(table[key] for key in keys))
 
 
 def meaning_of(
@@ -125,6 +58,7 @@ def meaning_of(
         classes, table = _numbered(numbered, legend, root, problems)
         meanings |= dict.fromkeys(map(id, numbered), Meaning.of(table))
         _warn_of_binary(numbered, table, problems)
+        _warn_of_palettes(numbered, problems)
     if legend is not None and legend.source and (void := set(legend.names) - set(classes)):
         why = f"pixels called {', '.join(sorted(void))} are ignored"
         fix = "If they are a class, give it another name."
@@ -209,6 +143,8 @@ def _numbered(
         shown = ", ".join(map(str, values[:8])) + (" …" if len(values) > 8 else "")
         why = f"the {len(values):,} values of the masks are not numbered through ({shown}); each "
         why += "is taken for a class"
+        if ignored := sorted((value, counts[value]) for value in UNKNOWN if value in counts):
+            why += f", but ignored is {_told(ignored)}"
         fix = f"{NAMES} If they number objects: --format instance-png; if they are gray levels "
         fix += "of colours, give a legend, classes.csv with name,r,g,b."
         problems.append(Problem(why, fix, str(root), severity="warning"))
@@ -228,14 +164,17 @@ def _binary(
     if legend is not None and len(legend.names) > 2:
         why = f"the masks hold 0 and 255 alone, but {len(legend.names)} classes are named: "
         why += "they are binary masks, in which 255 is the object"
-        fix = f"Name two classes in {legend.source}, or save the masks with the classes' values."
+        fix = f"Name two classes in {legend.source or 'classes.txt'}, or save the masks with the "
+        fix += "classes' values."
         raise DataError(why, file=root, fix=fix)
     if 0 not in counts:
         why = f"the masks hold 255 alone ({counts[255]:,} pixels)"
         raise DataError(why, file=root, fix="Draw the ground as 0.")
     classes = [BACKGROUND, OBJECT] if legend is None else list(legend.names)
     why = f"the masks hold 0 and 255 alone: 0 is read as '{classes[0]}', 255 as '{classes[1]}'"
-    fix = "Nothing need be done. To name them, write two lines to classes.txt."
+    fix = "Nothing need be done."
+    if legend is None:
+        fix += " To name them, write two lines to classes.txt."
     problems.append(Problem(why, fix, str(root), severity="warning"))
     return classes, {0: 0, 255: 1}
 
@@ -264,6 +203,24 @@ def _warn_of_binary(pairs: Sequence[Pair], table: dict[int, int], problems: list
         why += "other values but never 255: 255 is ignored"
         fix = "If 255 is an object there, save it with its class's value."
         problems.append(Problem(why, fix, binary[0].mask.source, severity="warning"))
+
+
+def _warn_of_palettes(pairs: Sequence[Pair], problems: list[Problem]) -> None:
+    """A warning where one number is of two colours: programs that make palettes anew number anew."""
+    seen: dict[int, tuple[int, Pair]] = {}
+    for pair in pairs:
+        rows = list(zip(_of(pair).values, _of(pair).colours, strict=True))
+        if all(own in (-1, colour(value, value, value)) for value, own in rows):
+            continue  # gray
+        for value, own in rows:
+            first, other = seen.setdefault(value, (own, pair))
+            if first == own:
+                continue
+            why = f"the palettes differ: {value} is {_seen(own)} here, {_seen(first)} in "
+            why += f"{other.mask.source}; the numbers are taken for the classes"
+            fix = "If the colours are, give a legend, classes.csv with name,r,g,b."
+            problems.append(Problem(why, fix, pair.mask.source, severity="warning"))
+            return
 
 
 def _strangers(pair: Pair, meaning: Meaning, legend: Legend | None) -> list[Problem]:

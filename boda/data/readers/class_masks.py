@@ -16,7 +16,7 @@ from boda.data.readers import READERS
 from boda.data.readers._bitmaps import ENDS, stems
 from boda.data.readers._class_maps import read_maps
 from boda.data.readers._legends import legend_files, legend_of
-from boda.data.readers._map_values import Pair
+from boda.data.readers._map_records import Pair
 from boda.data.readers._pictures import split_folder, split_in
 from boda.data.tree import Tree
 from boda.errors import DataError, Problem

@@ -16,7 +16,7 @@ from boda.data.image import is_picture_name
 from boda.data.readers import READERS
 from boda.data.readers._class_maps import read_maps
 from boda.data.readers._legends import Legend, colour, legend_of
-from boda.data.readers._map_values import Pair
+from boda.data.readers._map_records import Pair
 from boda.data.readers._voc_splits import Lists, split_lists
 from boda.data.readers.class_masks import LOST, split_and_name
 from boda.data.tree import Tree

@@ -81,6 +81,7 @@ class RCNN(Detector):
     still = "its regions are searched once, in the pictures as they are"
     unexportable = "it needs selective search, which is no network"
     concludes = True
+    tunes = True  # without it, on 120 pictures of Penn-Fudan map50 is 0.50 in place of 0.73
     numbers = ""
 
     def __init__(self, net: torch.nn.Module, preparation: Any, config: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from boda.data.dataset import Pictures
 from boda.draw_maps import coloured
-from boda.types import IGNORED
+from boda.types import IGNORED, is_ground
 
 SEAM = 2  # white columns between the two
 
@@ -44,10 +44,11 @@ def _told(
     there = pictures.semantic[i].numpy()
     picture = np.broadcast_to(image := pictures.prepared(i), (*image.shape[:2], 3))
     seam = np.full((picture.shape[0], SEAM, 3), 255, np.uint8)
-    pair = [coloured(picture, there, len(classes)), seam, coloured(picture, said, len(classes))]
+    bare = next((i for i, name in enumerate(classes) if is_ground(name)), None)
+    left, right = (coloured(picture, each, len(classes), bare) for each in (there, said))
     most = _most_confused(there, said, len(classes))
     return {
-        "image": np.concatenate(pair, 1),
+        "image": np.concatenate([left, seam, right], 1),
         "source": pictures.samples[i].source,
         "truth": f"most of it: {classes[most[0]]} taken for {classes[most[1]]}",
         "predicted": f"{100 * share:.1f} % of the pixels wrong",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -18,15 +19,15 @@ from torch import Tensor, nn
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.errors import UsageError, unknown
+from boda.models.upsampling import pool
 from boda.ops.borders import boundary_weights
 from boda.ops.segmentation_losses import cross_entropy_map, dice_loss, focal_loss
 from boda.tasks.base import Default, Method, methods
 from boda.tasks.optimizing import Optimizing, optimizer
 from boda.tasks.segment.balance import balanced
 from boda.tasks.steps import Step
-from boda.types import IGNORED
+from boda.types import IGNORED, is_ground
 
-GROUND = ("background", "ground", "배경")
 EVENED = 0.5  # power of median frequency balancing: a whole one takes too much from common classes
 LOSSES = ("cross-entropy", "dice", "focal")
 
@@ -66,14 +67,22 @@ class Config(Optimizing):
 
 
 class Unpooling(Protocol):
-    """A network that puts values back where the maxima of a pooling stood."""
+    """A network that puts values back where the maxima of a pooling stood.
 
-    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Maps, and the places of maxima as integers."""
+    Attributes:
+        down: the levels of the way down, with poolings between them; as many as ``up`` has levels.
+        up: those of the way up.
+    """
+
+    down: nn.ModuleList
+    up: nn.ModuleList
+
+    def encoded(self, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What ``decode`` takes: of each level its map, the pooled one and the switches, in turn."""
         ...
 
     def decode(self, size: tuple[int, int], *values: Tensor) -> Tensor:
-        """Logits of pictures of (H, W) pixels from what ``encode`` gave."""
+        """Logits of pictures of (H, W) pixels from what ``encoded`` gave."""
         ...
 
 
@@ -98,7 +107,7 @@ class Segmenter(Method):
     ) -> dict[str, Default]:
         """Which class is the ground, and how much the classes count."""
         assert train.semantic is not None
-        named = classes[0].casefold() in GROUND
+        named = is_ground(classes[0])
         why = f"{classes[0]} is what lies between things" if named else "every class is a thing"
         weights = balanced(train.semantic, len(classes), EVENED)
         return {
@@ -152,21 +161,36 @@ class Segmenter(Method):
         return self.logits(images).float().softmax(1)
 
     def steps(self) -> tuple[Step, ...]:
-        """Where maxima stood is decided on the way of networks that un-pool; of others there is one step."""
+        """Where maxima stood is decided by every pooling of networks that un-pool; others have one step.
+
+        In flat parts of a picture rounding decides, so that a pooling is a step of its own.
+        """
         if not getattr(self.net, "unpools", False):
             return (Step(self.output),)
-        return Step(self._encoded), Step(self._decoded)
+        net, rows = cast(Unpooling, self.net), []
+        for level in range(len(net.down)):
+            rows.append(Step(partial(self._convolved, level)))
+            if level < len(net.up):
+                rows.append(Step(_pooled))
+        return (*rows, Step(self._decoded))
 
-    def _encoded(self, images: Tensor) -> tuple[Tensor, ...]:
-        return cast(Unpooling, self.net).encode(self.normalize(images))
+    def _convolved(self, level: int, *values: Tensor) -> Tensor:
+        """A level of the way down: of the pictures, or of the last pooling's map, before its switches."""
+        x = values[-2] if level else self.normalize(values[0])
+        return cast(Unpooling, self.net).down[level](x)
 
     def _decoded(self, *values: Tensor) -> Tensor:
-        return cast(Unpooling, self.net).decode(self.size, *values).float().softmax(1)
+        net = cast(Unpooling, self.net)
+        return net.decode(self.size, *net.encoded(values)).float().softmax(1)
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
         """AdamW or SGD; what is one-dimensional (norms, biases) is not decayed."""
         groups = self.groups(self.config.weight_decay, self.config.layer_decay)
         return [optimizer(groups, self.config.optimizer, rate)]
+
+
+def _pooled(*values: Tensor) -> tuple[Tensor, Tensor]:
+    return pool(values[-1])
 
 
 def _continued(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:

@@ -16,11 +16,10 @@ from boda.outputs import class_map
 from boda.tasks.base import Default, Start, Task, tasks
 from boda.tasks.segment.gallery import worst
 
-LARGEST, STEP = (
-    256,
-    32,
-)  # pixels of the working picture's longer side, and of what a side is a multiple
+LARGEST = 256  # pixels of the working picture's longer side
+STEP = 32  # a side is a multiple of it
 LOOKS = 20_000  # at pictures, in a fit
+MANY = 1000  # pictures
 MODEL = "unet-resnet18"
 
 
@@ -42,7 +41,6 @@ class Segment(Task):
         rate, why = 2e-3, "usual for Adam's steps with batch norms"
         if start != "scratch":
             rate, why = 5e-4, "the backbone's weights are good already"
-        batch = 8
         epochs = int(min(300, max(12, LOOKS / max(1, survey.samples))))
         return {
             "model": Default(
@@ -53,14 +51,14 @@ class Segment(Task):
                 f"pictures of about {survey.height}×{survey.width}; the longer side at most {LARGEST}",
             ),
             "rate": Default(rate, why),
-            "batch": Default(batch, "every picture has thousands of labels"),
+            "batch": Default(8, "every picture has thousands of labels"),
             "epochs": Default(epochs, f"{seen}: about {LOOKS:,} looks, 12 to 300 epochs"),
             "ema": Default(0.998, "averaged weights segment better than the last ones"),
             "clip": Default(10.0, "one picture must not throw everything over"),
             "channels": Default(
                 1 if survey.gray else 3, "gray pictures" if survey.gray else "colour"
             ),
-            "augment": Default("photos", "mirrored, zoomed, turned, lit otherwise"),
+            "augment": _augmentation(survey),
             "calm": Default(0.1, "the last part of the fit sees pictures as they are"),
         }
 
@@ -94,6 +92,15 @@ class Segment(Task):
     ) -> list[dict[str, Any]]:
         """The pictures with the largest share of wrong pixels."""
         return worst(classes, outputs, pictures, most)
+
+
+def _augmentation(survey: Survey) -> Default:
+    """By what the network has to go by: with many pictures it need not imagine others."""
+    if survey.samples >= MANY:
+        return Default("light", f"{survey.samples:,} pictures: mirrored and shifted")
+    return Default(
+        "photos", f"{survey.samples:,} pictures: mirrored, zoomed, turned, lit otherwise"
+    )
 
 
 def _size(survey: Survey) -> tuple[int, int]:
