@@ -15,6 +15,7 @@ from boda.cli import (
     augmenting,
     converting,
     convolving,
+    gallery,
     looking,
     portraying,
     proposing,
@@ -284,7 +285,7 @@ def _with_options(command: Callable[..., None], kind: type) -> Callable[..., Non
     """``command`` with an option for every field of the dataclass: there is one list, not two."""
     word = inspect.Parameter.POSITIONAL_OR_KEYWORD
     listed: dict[str, Any] = {
-        "task": Annotated[str | None, typer.Argument(help="what to learn: classify")],
+        "task": Annotated[str | None, typer.Argument(help="what to learn; see `boda tasks`")],
         "data": Annotated[str | None, typer.Argument(help="labelled pictures")],
     }
     for field in dataclasses.fields(kind):
@@ -319,3 +320,4 @@ converting.register(app)
 synthesizing.register(app)
 proposing.register(app)
 portraying.register(app)
+gallery.register(app)

@@ -45,13 +45,15 @@ def check(report: CheckReport) -> None:
     data = report.to_dict()
     splits = ", ".join(f"{count:,} {name}" for name, count in data["splits"].items())
     print(f"{report.dataset.root}: {data['format']}, for {data['task']}")
-    things = "points" if data["task"] == "landmarks" else "classes"
+    things = {"landmarks": "points", "match": "identities"}.get(data["task"], "classes")
     print(
         f"{data['samples']:,} pictures ({splits}), {len(data['classes'])} {things}: {_few(data['classes'])}"
     )
     if "objects" in data:
         outlined = f", {data['outlines']:,} of them with an outline" if data["outlines"] else ""
         print(f"{data['objects']:,} objects{outlined}")
+    if "identities" in data:
+        print(_identities(data["identities"]))
     if report.sizes:
         (low_h, low_w), (mid_h, mid_w), (high_h, high_w) = (
             report.sizes[name] for name in ("min", "median", "max")
@@ -64,6 +66,18 @@ def check(report: CheckReport) -> None:
         print(text)
     errors, warnings = len(report.errors), len(report.warnings)
     print(f"{errors} errors, {warnings} warnings" if errors or warnings else "nothing is wrong")
+
+
+def _identities(counts: dict[str, Any]) -> str:
+    """How many pictures the identities have, how these are parted, and what is listed of them."""
+    pictures = counts["pictures"]
+    low, middle, high = (pictures[name] for name in ("min", "median", "max"))
+    text = f"{low:,} to {high:,} pictures an identity, median {middle:g}"
+    if len(counts["splits"]) > 1:
+        parted = (f"{count:,} {name}" for name, count in counts["splits"].items())
+        text += f"; identities: {', '.join(parted)}"
+    listed = (f"; {counts[name]:,} {name}" for name in ("pairs", "episodes") if name in counts)
+    return text + "".join(listed)
 
 
 def fitted(run: Run) -> None:

@@ -1,7 +1,8 @@
 """Looks at every picture of a data set once, and says what is wrong; changes nothing.
 
 Errors are what cannot be learned from; warnings are what makes a result less than it seems: the
-same picture twice, in two splits or with two labels, and classes that are missing or rare.
+same picture twice, in two splits or with two labels, and classes that are missing or rare. For
+``match``, an identity in two splits is an error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import numpy as np
 
 from boda.data import verdicts
 from boda.data.findings import Look, balance, mark, misfit, repeated
+from boda.data.identities import counts as identities_of
+from boda.data.identities import leaks, without_lost
 from boda.data.image import PictureReader
 from boda.data.outlined import digest
 from boda.data.verdicts import Verdict, judge, key_of
@@ -68,7 +71,8 @@ class CheckReport:
 
         Returns:
             The data set without those samples, its problems warnings only, and how many were left
-            out of each split; "reader" counts the errors of records that never were in a split.
+            out of each split; "reader" counts the errors of records that never were in a split,
+            "pairs" and "episodes" those of which a picture is left out.
         """
         dataset = dataset or self.dataset
         counts = {split: int((~sound).sum()) for split, sound in self.sound.items()}
@@ -78,6 +82,8 @@ class CheckReport:
         }
         problems = [problem for problem in dataset.problems if problem.severity == "warning"]
         left = dataclasses.replace(dataset, splits=splits, problems=problems)
+        left, lost = without_lost(left, dataset)
+        counts |= lost
         return left, {name: count for name, count in counts.items() if count}
 
     def text(self, most: int = 50) -> str:
@@ -95,7 +101,11 @@ class CheckReport:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of ``boda check``; objects and their outlines are counted where there are boxes."""
+        """The JSON of ``boda check``.
+
+        Objects and their outlines are counted where there are boxes, identities for ``match``.
+        """
+        identities = {"identities": identities_of(self.dataset)}
         return {
             "format": self.dataset.format,
             "task": self.dataset.task,
@@ -103,6 +113,7 @@ class CheckReport:
             "classes": list(self.dataset.classes),
             "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
             **_objects(self.dataset),
+            **(identities if self.dataset.task == "match" else {}),
             "problems": [problem.to_dict() for problem in self.problems],
         }
 
@@ -146,11 +157,19 @@ def check(
                 samples, workers or _processors(), advance, seen, problems
             )
     problems += dataset.problems
+    content = _fingerprint(dataset, looks)
+    if dataset.task == "match":
+        found, leaked = leaks(dataset)
+        problems += found
+        looks = {  # what is left out of a split needs no warnings beside
+            split: dataclasses.replace(look, sound=look.sound & ~leaked[split])
+            for split, look in looks.items()
+        }
     problems += repeated(dataset, looks)
     problems += balance(dataset, looks)
-    problems.sort(key=lambda problem: problem.severity)  # "error" before "warning"; stable
     sound = {split: look.sound for split, look in looks.items()}
-    return CheckReport(dataset, problems, _sizes(looks), _fingerprint(dataset, looks), sound)
+    problems.sort(key=lambda problem: problem.severity)  # "error" before "warning"; stable
+    return CheckReport(dataset, problems, _sizes(looks), content, sound)
 
 
 def _for_split(visit: Visit, split: str) -> Callable[[int, np.ndarray], None]:
@@ -289,6 +308,8 @@ def _fingerprint(dataset: Dataset, looks: dict[str, Look]) -> str:
     content = {split: look.content for split, look in looks.items()}
     if dataset.task == "instances":
         content["outlines"] = digest(dataset)
+    if dataset.pairs or dataset.episodes:
+        content["listed"] = f"{dataset.pairs} {dataset.episodes}"
     text = json.dumps([dataset.classes, content], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from boda.data import mapped
+from boda.data.identities import single
 from boda.data.split import labels_of
 from boda.data.verdicts import Verdict
 from boda.errors import Problem
@@ -140,6 +141,8 @@ def balance(dataset: Dataset, looks: dict[str, Look]) -> list[Problem]:
         return []  # its classes are the points, of which every picture has all
     if dataset.task == "segment":
         return _shares(dataset, looks)
+    if dataset.task == "match":  # the identities of test are others than those of train
+        return single(dataset, {name: look.sound for name, look in looks.items()})
     size = len(dataset.classes)
     counts = {
         split: np.bincount(labels[labels >= 0], minlength=size)[:size]

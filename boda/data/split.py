@@ -1,7 +1,8 @@
 """Parting samples: train and val where the data has no splits, and the little that is held back.
 
 Both are stratified by class, and depend on nothing but the samples' ids, the seed and the
-fraction: not on the order of files on a disk, nor on the platform.
+fraction: not on the order of files on a disk, nor on the platform. For ``match`` it is identities
+that are parted, never the pictures of one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from boda.errors import DataError
 from boda.types import ArraySamples, Dataset, Sample
 
 Samples = Sequence[Sample]
+HELD_BACK = 0.1  # of the identities of train: with fewer than ten there is little to tell apart
 
 
 def complete(dataset: Dataset, seed: int, fraction: float = 0.2) -> tuple[Dataset, dict[str, Any]]:
@@ -25,27 +27,35 @@ def complete(dataset: Dataset, seed: int, fraction: float = 0.2) -> tuple[Datase
     Args:
         dataset: as it was read; one with splits of its own is returned as it is.
         seed: decides which samples go where.
-        fraction: the share of val, in every class of at least two samples.
+        fraction: the share of val, in every class of at least two samples; for ``match`` of the
+            identities.
 
     Returns:
         The data set, and the record of how: ``{"rule", "counts"}`` and, where it was parted,
-        ``{"seed", "fraction", "digests"}``; a digest tells whether two runs parted alike.
+        ``{"seed", "fraction", "digests"}``, for ``match`` ``{"identities"}`` too; a digest tells
+        whether two runs parted alike.
+
+    Raises:
+        DataError: there are too few identities to part.
     """
     if set(dataset.splits) not in ({"all"}, {"train"}):
         counts = {name: len(samples) for name, samples in dataset.splits.items()}
         return dataset, {"rule": "as the data has it", "counts": counts}
     (samples,) = dataset.splits.values()
-    ids = _ranks(samples)
-    chosen = np.zeros(len(samples), bool)
-    chosen[_draw(samples, ids, seed, fraction, len(samples))] = True
-    parts = {"train": _take(samples, ~chosen), "val": _take(samples, chosen)}
+    if by_identity := dataset.task == "match":
+        rest, taken = part_identities(samples, seed, fraction)
+    else:
+        rest, taken = _part(samples, seed, fraction, len(samples))
+    parts = {"train": rest, "val": taken}
     record = {
-        "rule": "stratified by class",
+        "rule": "by identity" if by_identity else "stratified by class",
         "seed": seed,
         "fraction": fraction,
         "counts": {name: len(part) for name, part in parts.items()},
         "digests": {name: digest(part) for name, part in parts.items()},
     }
+    if by_identity:
+        record["identities"] = {name: len(np.unique(labels_of(p))) for name, p in parts.items()}
     return dataclasses.replace(dataset, splits=parts), record
 
 
@@ -64,9 +74,43 @@ def hold_back(
         (the rest, what is held back): at least one sample of every class that has two, in the
         order they had.
     """
-    chosen = np.zeros(len(samples), bool)
-    chosen[_draw(samples, _ranks(samples), seed, fraction, most)] = True
-    return _take(samples, ~chosen), _take(samples, chosen)
+    return _part(samples, seed, fraction, most)
+
+
+def part_identities(samples: Samples, seed: int, fraction: float) -> tuple[Samples, Samples]:
+    """Take whole identities out: the drawn share of those with several pictures, and of the others.
+
+    An identity is what a label says. One with a single picture can be asked about by none of its
+    own, so both parts are given two at least of the others.
+
+    Args:
+        samples: with labels.
+        seed: decides which.
+        fraction: the share of the identities that is taken, 0..1.
+
+    Returns:
+        (the rest, what is taken), in the order they had.
+
+    Raises:
+        DataError: fewer than four identities have several pictures.
+    """
+    identities, where, counts = np.unique(
+        labels_of(samples), return_inverse=True, return_counts=True
+    )
+    several = counts > 1
+    if several.sum() < 4:
+        raise DataError(
+            f"{several.sum()} identities have two pictures or more: too few to learn from some and "
+            "to try it on others",
+            fix="Add pictures; or learn from all, with --val none.",
+        )
+    draws = np.random.default_rng(seed).random(len(identities))
+    taken = np.zeros(len(identities), bool)
+    for group, least in ((several, 2), (~several, 0)):
+        size = int(group.sum())
+        count = min(max(round(size * fraction), least), size - least)
+        taken[np.flatnonzero(group)[np.argsort(draws[group], kind="stable")[:count]]] = True
+    return _take(samples, ~taken[where]), _take(samples, taken[where])
 
 
 def labels_of(samples: Samples) -> np.ndarray:
@@ -85,6 +129,13 @@ def _ranks(samples: Samples) -> np.ndarray:
     ranks = np.empty(len(samples), np.int64)
     ranks[order] = np.arange(len(samples))
     return ranks
+
+
+def _part(samples: Samples, seed: int, fraction: float, most: int) -> tuple[Samples, Samples]:
+    """(The rest, what is drawn), by class."""
+    chosen = np.zeros(len(samples), bool)
+    chosen[_draw(samples, _ranks(samples), seed, fraction, most)] = True
+    return _take(samples, ~chosen), _take(samples, chosen)
 
 
 def _draw(samples: Samples, ranks: np.ndarray, seed: int, fraction: float, most: int) -> np.ndarray:
@@ -126,13 +177,14 @@ def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dic
     """The splits a fit works with: train, val unless it is not wanted, test where the data has one.
 
     No split at all is parted 80/20; of train and test alone, a little of train is held back, so that
-    nothing is chosen by looking at test.
+    nothing is chosen by looking at test. For ``match`` whole identities are parted and held back; that
+    none of those given is in two splits is for the check to see.
 
     Returns:
         The data set with the splits it is to be fitted with, and the record of how they came about.
 
     Raises:
-        DataError: there is nothing to learn from.
+        DataError: there is nothing to learn from, or too few identities to part.
     """
     splits = dict(dataset.splits)
     if len(splits) > 1 and "all" in splits and "train" not in splits:
@@ -150,8 +202,12 @@ def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dic
     elif "val" in splits:
         record = {"rule": "as the data has it"}
     elif "test" in splits:
-        splits["train"], splits["val"] = hold_back(splits["train"], seed)
-        record = {"rule": "a little of train is held back as val, by class", "seed": seed}
+        if dataset.task == "match":
+            splits["train"], splits["val"] = part_identities(splits["train"], seed, HELD_BACK)
+        else:
+            splits["train"], splits["val"] = hold_back(splits["train"], seed)
+        how = "by identity" if dataset.task == "match" else "by class"
+        record = {"rule": f"a little of train is held back as val, {how}", "seed": seed}
         record["digests"] = {name: digest(splits[name]) for name in ("train", "val")}
     else:
         return complete(dataset, seed)

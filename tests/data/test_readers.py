@@ -23,6 +23,7 @@ from boda.data.tree import open_tree
 from boda.errors import BodaError, DataError, UsageError
 from boda.types import ArraySamples, Sample
 from tests.data import detection_sets as detection
+from tests.data import identity_sets as identities
 from tests.data import map_sets as maps
 from tests.data import mask_sets as masks
 from tests.data import points_sets as points
@@ -90,6 +91,7 @@ def samples_of(root: Path) -> dict[str, Path]:
         **points.samples_of(root),
         **masks.samples_of(root),
         **maps.samples_of(root),
+        **identities.samples_of(root),
     }
 
 
@@ -103,7 +105,9 @@ def test_contract(name: str, tmp_path: Path) -> None:
     for other, path in examples.items():
         # COCO's keypoints have boxes too: one file, which two tasks read.
         # The values of masks may number objects or classes, unless names say which.
-        both = (("coco", "keypoints"), ("masks", "instance-png"))
+        both = [("coco", "keypoints"), ("masks", "instance-png")]
+        # A folder a person is a folder a class too, with or without a list of pairs beside it.
+        both += [("folders", "identities"), ("folders", "pairs"), ("identities", "folders")]
         own = other == name or (name, other) in both
         assert reader().recognizes(open_tree(path)) == own
         if not own:
@@ -174,6 +178,21 @@ def test_folders_that_cannot_be_read(tmp_path: Path, files: dict[str, bytes], wh
     (problem,) = caught.value.problems
     assert problem.file == str(tmp_path / "data")
     assert problem.fix
+
+
+def test_what_is_told_is_for_the_task(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "train" / "1.png", png())
+    (tmp_path / "none").mkdir()
+    for name in ("data", "none"):
+        with pytest.raises(DataError) as caught:
+            read(tmp_path / name, task="segment")
+        said = str(caught.value)
+        assert "class folders" not in said and "\n  manifest" not in said
+        lines = [line for line in said.split("\n") if line.startswith("  ")]
+        widest = max(len(line.split()[0]) for line in lines)
+        assert all(line[widest + 2] == " " and line[widest + 3] != " " for line in lines)
+    with pytest.raises(DataError, match="Name the folder that holds the pictures and what"):
+        read(write(tmp_path / "a.png", png()), task="segment")
 
 
 def test_single_files(tmp_path: Path) -> None:

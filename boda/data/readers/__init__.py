@@ -85,7 +85,7 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
             raise UsageError(
                 f"format '{format}' holds data for {', '.join(chosen.tasks)}, not for {task}."
             )
-    _refuse_nothing(tree)
+    _refuse_nothing(tree, task)
     if format is not None:
         fitting = [chosen]
     else:
@@ -96,7 +96,7 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
             if (task is None or task in reader.tasks) and reader().recognizes(tree)
         ]
     if not fitting:
-        why = _what_is_there(tree)
+        why = _what_is_there(tree, task)
         if task is not None:
             others = [READERS[name] for name in READERS.names()]
             fits = [r for r in others if task not in r.tasks and r().recognizes(tree)]
@@ -120,27 +120,32 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
 
 
 def _nearest(fitting: list[type[Reader]], task: str | None) -> list[type[Reader]]:
-    """Of several readers the one whose first task it is; without a task, those that know objects."""
+    """Of several readers the one whose first task it is; without a task, those that know objects.
+
+    A folder a person is a folder a class too: without a task it is read as classes.
+    """
     if task is None:
-        return [reader for reader in fitting if reader.tasks[0] != "segment"] or fitting
+        return [r for r in fitting if r.tasks[0] not in ("segment", "match")] or fitting
     first = [reader for reader in fitting if reader.tasks[0] == task]
     return first if len(first) == 1 else fitting
 
 
-def _refuse_nothing(tree: Tree) -> None:
+def _refuse_nothing(tree: Tree, task: str | None) -> None:
     if not tree.files:
         what = "archive" if tree.kind == "archive" else "folder"
         within = f" (but for {len(tree.folders)} empty folders)" if tree.folders else ""
-        raise DataError(f"the {what} is empty{within}", file=tree.root, fix=_layouts(None))
+        raise DataError(f"the {what} is empty{within}", file=tree.root, fix=_layouts(task))
     if tree.kind == "file":
         (entry,) = tree.files.values()
         if not (head := entry.head(512)):
             raise DataError("the file is empty (0 bytes)", file=tree.root, fix="Get it again.")
         if PurePosixPath(tree.root.name).suffix.lower() in IMAGE_SUFFIXES:
+            what = "one folder of pictures for each class"
+            what = what if task in (None, "classify") else "the pictures and what is known of them"
             raise DataError(
                 f"is a single file ({_kind(head)}), not a set of labelled pictures",
                 file=tree.root,
-                fix="Name the folder that holds one folder of pictures for each class.",
+                fix=f"Name the folder that holds {what}.",
             )
 
 
@@ -149,7 +154,7 @@ def _kind(head: bytes) -> str:
     return "one picture" if what == "no format that is known" else f"it looks like {what}"
 
 
-def _what_is_there(tree: Tree) -> str:
+def _what_is_there(tree: Tree, task: str | None) -> str:
     """What lies in a tree that no reader recognized, in one clause."""
     if tree.kind == "file":
         (entry,) = tree.files.values()
@@ -164,19 +169,21 @@ def _what_is_there(tree: Tree) -> str:
     tops = ", ".join([f"{name}/" for name in folders] + files)
     pictures = any(kind in IMAGE_SUFFIXES for kind in kinds)
     hint = "" if pictures else "; there are no pictures"
-    hint = hint or ("; the pictures are not in class folders" if pictures else "")
+    if pictures and task in (None, "classify"):
+        hint = "; the pictures are not in class folders"
     begin = tops if len(tops) <= 120 else f"{tops[:120]}…"
     return f"no layout of labelled data is recognized; there is: {begin} ({counted}){hint}"
 
 
 def _layouts(task: str | None) -> str:
     """The layouts that are understood, one line each."""
+    readers = [READERS[name] for name in READERS.names()]
+    told = [reader for reader in readers if task is None or task in reader.tasks]
+    width = max(len(reader.name) for reader in told)
     lines = ["Understood:"]
-    for name in READERS.names():
-        reader = READERS[name]
-        if task is None or task in reader.tasks:
-            example = reader.layout.strip().split("\n")[0].strip()
-            lines.append(f"  {name:<10} {reader.description}, as {example}")
+    for reader in told:
+        example = reader.layout.strip().split("\n")[0].strip()
+        lines.append(f"  {reader.name:<{width}} {reader.description}, as {example}")
     return "\n".join(lines)
 
 

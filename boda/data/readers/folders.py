@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from boda.data.image import is_picture_name
 from boda.data.readers import READERS
+from boda.data.readers._identities import has_characters, runs_of
 from boda.data.readers._splits import Record, assemble, nfc, split_of
 from boda.data.tree import Tree, join
 from boda.errors import DataError, Problem
@@ -45,7 +46,7 @@ class Folders:
 
     def recognizes(self, tree: Tree) -> bool:
         """Whether a picture lies in a folder that can be a class."""
-        if tree.kind == "file":
+        if tree.kind == "file" or has_characters(tree) or runs_of(tree):
             return False
         base = _base(tree)
         tops, files = tree.children(base)
@@ -73,12 +74,24 @@ class Folders:
             raise DataError(
                 "there are no class folders with pictures", file=tree.root, fix=f"As {self.layout}"
             )
-        base = _base(tree)
-        places = _split_folders(tree, base)
         problems: list[Problem] = []
-        records = _records(tree, base, places, problems)
-        problems += _empty_folders(tree, places, records)
+        records = records_of(tree, problems)
         return assemble(tree.root, self.name, records, problems)
+
+
+def records_of(tree: Tree, problems: list[Problem], what: str = "class") -> list[Record]:
+    """The pictures in folders, each with its folder's name.
+
+    Args:
+        tree: of the data.
+        problems: a warning is added for all that is not read, and for empty folders.
+        what: the folder of a picture stands for, in messages.
+    """
+    base = _base(tree)
+    places = _split_folders(tree, base)
+    records = _records(tree, base, places, problems, what)
+    problems += _empty_folders(tree, places, records, what)
+    return records
 
 
 def _is_other(tree: Tree, base: str, tops: list[str], files: list[str]) -> bool:
@@ -128,7 +141,7 @@ def _split_folders(tree: Tree, base: str) -> dict[str, str]:
 
 
 def _records(
-    tree: Tree, base: str, places: dict[str, str], problems: list[Problem]
+    tree: Tree, base: str, places: dict[str, str], problems: list[Problem], what: str
 ) -> list[Record]:
     records: list[Record] = []
     for name, entry in tree.files.items():
@@ -146,8 +159,8 @@ def _records(
         elif is_picture_name(name):
             problems.append(
                 Problem(
-                    "not read: the picture lies in no class folder",
-                    "Put it into the folder of its class, or take it away.",
+                    f"not read: the picture lies in no {what} folder",
+                    f"Put it into the folder of its {what}, or take it away.",
                     entry.source,
                     severity="warning",
                 )
@@ -164,11 +177,13 @@ def _records(
     return records
 
 
-def _empty_folders(tree: Tree, places: dict[str, str], records: list[Record]) -> list[Problem]:
+def _empty_folders(
+    tree: Tree, places: dict[str, str], records: list[Record], what: str
+) -> list[Problem]:
     counts = Counter((record.split, record.name) for record in records)
     return [
         Problem(
-            "the class folder holds no pictures",
+            f"the {what} folder holds no pictures",
             "Put pictures into it or take it away.",
             tree.shown(join(place, name)),
             severity="warning",
