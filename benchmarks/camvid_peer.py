@@ -42,12 +42,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from peer_training import Clock, train_and_test
 from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
-from boda.data.readers import read
 from boda.data.working_masks import resampled
-from boda.errors import BodaError, DataError, TrainingError, UsageError
+from boda.errors import BodaError, TrainingError
 from boda.metrics.segmentation import Segmentation
 from boda.types import IGNORED, Sample
 
@@ -79,34 +79,6 @@ class Pair:
     small_classes: Tensor
 
 
-@dataclass
-class Clock:
-    """A training's minutes: what part of them is over, and what was done."""
-
-    minutes: float
-    looks: int = 0  # at pictures
-    batches: int = 0
-    seconds: float = 0.0
-    cpu: float = 0.0
-    began: tuple[float, float] = (0.0, 0.0)
-
-    def start(self) -> None:
-        """Before the first batch."""
-        self.began = time.perf_counter(), time.process_time()
-
-    def count(self, pictures: int) -> None:
-        """After each batch."""
-        self.batches += 1
-        self.looks += pictures
-        self.seconds = time.perf_counter() - self.began[0]
-        self.cpu = time.process_time() - self.began[1]
-
-    @property
-    def spent(self) -> float:
-        """0 at the start, 1 and more when time is up."""
-        return self.seconds / (60 * self.minutes)
-
-
 def load(data: str, size: tuple[int, int]) -> tuple[list[str], dict[str, list[Pair]]]:
     """The classes, and the decoded pictures of train and test.
 
@@ -114,13 +86,7 @@ def load(data: str, size: tuple[int, int]) -> tuple[list[str], dict[str, list[Pa
         DataError: there are records with errors.
         UsageError: there is no train or no test split.
     """
-    dataset = read(data, task="segment")
-    errors = [problem for problem in dataset.problems if problem.severity == "error"]
-    if errors:
-        raise DataError(problems=errors, summary="Mend it: both sides are to see the same.")
-    if not {"train", "test"} <= set(dataset.splits):
-        there = ", ".join(dataset.splits)
-        raise UsageError(f"{data} has the splits {there}; train and test are needed.")
+    dataset = train_and_test(data, "segment")
     stretch = Preparation(*size, rule="stretch")
     pairs = {n: [pair(each, stretch) for each in dataset.splits[n]] for n in ("train", "test")}
     return list(dataset.classes), pairs

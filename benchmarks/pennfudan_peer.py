@@ -43,18 +43,17 @@ import resource
 import statistics
 import sys
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from peer_training import Clock, train_and_test
 from torch import Tensor, nn
 
 from boda import models
-from boda.data.readers import read
-from boda.errors import BodaError, DataError, TrainingError, UsageError
+from boda.errors import BodaError, TrainingError
 from boda.masks import of_outline
 from boda.metrics.detection import Detection, Found, Truth
 from boda.models import weights
@@ -81,34 +80,6 @@ MAPS = {"4": 128, "7": 256, "12": 512}  # SqueezeNet's last maps of strides 4, 8
 FIGURES = ("map50", "map", "mask_map50", "mask_map")
 
 
-@dataclass
-class Clock:
-    """A training's minutes: what part of them is over, and what was done."""
-
-    minutes: float
-    looks: int = 0  # at pictures
-    batches: int = 0
-    seconds: float = 0.0
-    cpu: float = 0.0
-    began: tuple[float, float] = field(default=(0.0, 0.0))
-
-    def start(self) -> None:
-        """Before the first batch."""
-        self.began = time.perf_counter(), time.process_time()
-
-    def count(self, pictures: int) -> None:
-        """After each batch."""
-        self.batches += 1
-        self.looks += pictures
-        self.seconds = time.perf_counter() - self.began[0]
-        self.cpu = time.process_time() - self.began[1]
-
-    @property
-    def spent(self) -> float:
-        """0 at the start, 1 and more when time is up."""
-        return self.seconds / (60 * self.minutes)
-
-
 def load(data: str) -> tuple[list[str], dict[str, list[tuple[Tensor, Truth]]]]:
     """The classes, and of each split the decoded pictures, (3, H, W) uint8, with what is there.
 
@@ -116,15 +87,8 @@ def load(data: str) -> tuple[list[str], dict[str, list[tuple[Tensor, Truth]]]]:
         DataError: there are records with errors.
         UsageError: there is no train or no test split.
     """
-    dataset = read(data, task="instances")
-    errors = [problem for problem in dataset.problems if problem.severity == "error"]
-    if errors:
-        raise DataError(problems=errors, summary="Mend it: both sides are to see the same.")
-    if not {"train", "test"} <= set(dataset.splits):
-        raise UsageError(
-            f"{data} has the splits {', '.join(dataset.splits)}; train and test are needed. "
-            "recipes/penn_fudan.py makes them."
-        )
+    made = "recipes/penn_fudan.py makes them."
+    dataset = train_and_test(data, "instances", made)
     pairs = {name: [pair(each) for each in dataset.splits[name]] for name in ("train", "test")}
     return list(dataset.classes), pairs
 

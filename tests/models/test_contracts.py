@@ -143,7 +143,7 @@ def test_eval_does_not_depend_on_the_batch(entry: models.Entry) -> None:
     together, alone = flat(before_choosing(net(x)))[:1], flat(before_choosing(net(x[:1])))
     # A detector's answer is thirty layers and three grids away: rounding adds up on the way.
     atol = 1e-5 if entry.task == "classify" else 1e-4
-    atol *= max(1.0, float(alone.abs().max()))
+    atol *= max(1.0, alone.abs().max().item())
     torch.testing.assert_close(together, alone, atol=atol, rtol=1e-4)
 
 
