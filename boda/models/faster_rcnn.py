@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from boda.models import register
 from boda.models.feature_pyramid import FeaturePyramid
 from boda.models.layers import at_least, fix_norms
-from boda.models.pyramid import Backbone
+from boda.models.pyramid import Backbone, narrowed
 from boda.models.region_proposals import RegionHead
 from boda.ops.boxes import decode_boxes
 from boda.ops.roi import pool_levels
@@ -210,7 +210,7 @@ def faster_rcnn_resnet18_fpn(
     classes: int, channels: int, backbone: str = "resnet18", width: float = 0.5
 ) -> FasterRCNN:
     """Small, for a CPU: ResNet-18 of half width, a pyramid of 64 channels, 128 regions a picture."""
-    return FasterRCNN(backbone, SMALL, classes, channels, {} if width == 1 else {"width": width})
+    return FasterRCNN(backbone, SMALL, classes, channels, narrowed(width))
 
 
 @register(
@@ -224,6 +224,4 @@ def faster_rcnn_resnet18_fpn(
 )
 def faster_rcnn_mobilenet_v2_fpn(classes: int, channels: int, width: float = 1.0) -> FasterRCNN:
     """Small, with MobileNet v2, which has public weights."""
-    return FasterRCNN(
-        "mobilenet-v2", SMALL, classes, channels, {} if width == 1 else {"width": width}
-    )
+    return FasterRCNN("mobilenet-v2", SMALL, classes, channels, narrowed(width))

@@ -11,6 +11,7 @@ after the other.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from boda.models import register
 from boda.models.layers import at_least
-from boda.models.pyramid import Backbone
+from boda.models.pyramid import Backbone, narrowed
 from boda.models.unet import score
 from boda.models.upsampling import Transposed, divisible, sized
 
@@ -70,12 +71,8 @@ class FCN(nn.Module):
         return sized(F.interpolate(total, scale_factor=factor, mode="bilinear"), size)
 
 
-def _options(width: float) -> dict[str, Any]:
-    return {} if width == 1 else {"width": width}
-
-
-@register(
-    "fcn-32s",
+_registered = partial(
+    register,
     size=256,
     smallest=SMALLEST,
     classes=21,
@@ -83,34 +80,21 @@ def _options(width: float) -> dict[str, Any]:
     task="segment",
     method="segmenter",
 )
+
+
+@_registered("fcn-32s")
 def fcn_32s(classes: int, channels: int, backbone: str = "resnet18", width: float = 1.0) -> FCN:
     """Scores of the coarsest map alone, enlarged 32 times."""
-    return FCN(backbone, (32,), classes, channels, _options(width))
+    return FCN(backbone, (32,), classes, channels, narrowed(width))
 
 
-@register(
-    "fcn-16s",
-    size=256,
-    smallest=SMALLEST,
-    classes=21,
-    paper=PAPER,
-    task="segment",
-    method="segmenter",
-)
+@_registered("fcn-16s")
 def fcn_16s(classes: int, channels: int, backbone: str = "resnet18", width: float = 1.0) -> FCN:
     """Scores at strides 16 and 32, enlarged 16 times."""
-    return FCN(backbone, (16, 32), classes, channels, _options(width))
+    return FCN(backbone, (16, 32), classes, channels, narrowed(width))
 
 
-@register(
-    "fcn-8s",
-    size=256,
-    smallest=SMALLEST,
-    classes=21,
-    paper=PAPER,
-    task="segment",
-    method="segmenter",
-)
+@_registered("fcn-8s")
 def fcn_8s(classes: int, channels: int, backbone: str = "resnet18", width: float = 1.0) -> FCN:
     """Scores at strides 8, 16 and 32, enlarged 8 times."""
-    return FCN(backbone, (8, 16, 32), classes, channels, _options(width))
+    return FCN(backbone, (8, 16, 32), classes, channels, narrowed(width))

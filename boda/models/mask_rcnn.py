@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from boda.models import register
 from boda.models.faster_rcnn import LARGE, SMALL, FasterRCNN, Sizes, owners
 from boda.models.layers import Doubling, initialize
+from boda.models.pyramid import narrowed
 
 PAPER = "He, Gkioxari, Dollár, Girshick 2017, arXiv 1703.06870"
 GRID = 14  # cells of a region, each way, from which its mask is made
@@ -119,4 +120,4 @@ def mask_rcnn_resnet18_fpn(
     classes: int, channels: int, backbone: str = "resnet18", width: float = 0.5
 ) -> MaskRCNN:
     """Small, for a CPU: ResNet-18 of half width, a pyramid of 64 channels, masks by two convolutions."""
-    return MaskRCNN(backbone, SMALL, 2, classes, channels, {} if width == 1 else {"width": width})
+    return MaskRCNN(backbone, SMALL, 2, classes, channels, narrowed(width))

@@ -20,6 +20,11 @@ from boda.models import parts
 from boda.models.layers import ConvNorm
 
 
+def narrowed(width: float) -> dict[str, Any]:
+    """The options of a backbone of that width; none for 1, which those that have no width can be."""
+    return {} if width == 1 else {"width": width}
+
+
 class Backbone(nn.Module):
     """A classifier without its head: the last map of each size.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from boda.models import register
 from boda.models.layers import at_least
-from boda.models.pyramid import Backbone
+from boda.models.pyramid import Backbone, narrowed
 
 PAPER = "Girshick, Donahue, Darrell, Malik 2013, arXiv 1311.2524"
 SMALLEST = 64  # pixels of a crop
@@ -76,5 +76,5 @@ def rcnn(
     stride: int = 32,
 ) -> RCNN:
     """R-CNN: one region at a time through half of a ResNet-18."""
-    options = {} if width == 1 else {"width": width}
+    options = narrowed(width)
     return RCNN(backbone, stride, classes, channels, options)

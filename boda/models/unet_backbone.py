@@ -10,6 +10,7 @@ they are enlarged, by default by bilinear interpolation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import at_least, initialize
-from boda.models.pyramid import Backbone
+from boda.models.pyramid import Backbone, narrowed
 from boda.models.unet import PAPER, pair, score
 from boda.models.upsampling import Transposed, divisible, upsampling
 
@@ -94,12 +95,8 @@ class BackboneUNet(nn.Module):
         return self.enlarge(self.head(x), size)
 
 
-def _options(width: float) -> dict[str, Any]:
-    return {} if width == 1 else {"width": width}
-
-
-@register(
-    "unet-resnet18",
+_registered = partial(
+    register,
     size=256,
     smallest=SMALLEST,
     classes=21,
@@ -107,6 +104,9 @@ def _options(width: float) -> dict[str, Any]:
     task="segment",
     method="segmenter",
 )
+
+
+@_registered("unet-resnet18")
 def unet_resnet18(
     classes: int,
     channels: int,
@@ -116,18 +116,10 @@ def unet_resnet18(
     up: str = "bilinear",
 ) -> BackboneUNet:
     """U-Net on ResNet-18, or on any classifier that ``backbone`` names."""
-    return BackboneUNet(backbone, classes, channels, _options(width), decoder, up)
+    return BackboneUNet(backbone, classes, channels, narrowed(width), decoder, up)
 
 
-@register(
-    "unet-resnet34",
-    size=256,
-    smallest=SMALLEST,
-    classes=21,
-    paper=PAPER,
-    task="segment",
-    method="segmenter",
-)
+@_registered("unet-resnet34")
 def unet_resnet34(
     classes: int,
     channels: int,
@@ -136,18 +128,10 @@ def unet_resnet34(
     up: str = "bilinear",
 ) -> BackboneUNet:
     """U-Net on ResNet-34."""
-    return BackboneUNet("resnet34", classes, channels, _options(width), decoder, up)
+    return BackboneUNet("resnet34", classes, channels, narrowed(width), decoder, up)
 
 
-@register(
-    "unet-resnet50",
-    size=256,
-    smallest=SMALLEST,
-    classes=21,
-    paper=PAPER,
-    task="segment",
-    method="segmenter",
-)
+@_registered("unet-resnet50")
 def unet_resnet50(
     classes: int,
     channels: int,
@@ -156,18 +140,10 @@ def unet_resnet50(
     up: str = "bilinear",
 ) -> BackboneUNet:
     """U-Net on ResNet-50."""
-    return BackboneUNet("resnet50", classes, channels, _options(width), decoder, up)
+    return BackboneUNet("resnet50", classes, channels, narrowed(width), decoder, up)
 
 
-@register(
-    "unet-mobilenet-v2",
-    size=256,
-    smallest=SMALLEST,
-    classes=21,
-    paper=PAPER,
-    task="segment",
-    method="segmenter",
-)
+@_registered("unet-mobilenet-v2")
 def unet_mobilenet_v2(
     classes: int,
     channels: int,
@@ -176,18 +152,10 @@ def unet_mobilenet_v2(
     up: str = "bilinear",
 ) -> BackboneUNet:
     """U-Net on MobileNet v2."""
-    return BackboneUNet("mobilenet-v2", classes, channels, _options(width), decoder, up)
+    return BackboneUNet("mobilenet-v2", classes, channels, narrowed(width), decoder, up)
 
 
-@register(
-    "unet-squeezenet",
-    size=256,
-    smallest=SMALLEST,
-    classes=21,
-    paper=PAPER,
-    task="segment",
-    method="segmenter",
-)
+@_registered("unet-squeezenet")
 def unet_squeezenet(
     classes: int, channels: int, decoder: tuple[int, ...] = DECODER, up: str = "bilinear"
 ) -> BackboneUNet:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from boda.models import register
 from boda.models.layers import ConvNorm, at_least, initialize
-from boda.models.pyramid import Backbone, Pyramid
+from boda.models.pyramid import Backbone, Pyramid, narrowed
 
 PAPER = "Redmon, Divvala, Girshick, Farhadi 2015, arXiv 1506.02640, and Ge et al. 2021, arXiv 2107.08430"
 PRIOR = 0.01  # share of cells that hold an object, about: what Pc says before it has learned
@@ -93,14 +93,10 @@ class Yolo(nn.Module):
         return tuple(head(each) for head, each in zip(self.heads, maps, strict=True))
 
 
-def _options(width: float) -> dict[str, Any]:
-    return {} if width == 1 else {"width": width}
-
-
 @register("yolo", size=416, smallest=64, classes=80, paper=PAPER, task="detect", method="yolo")
 def yolo(classes: int, channels: int, backbone: str = "resnet18", width: float = 0.5) -> Yolo:
     """Nano: ResNet-18 of half width, a pyramid of 96 channels; for a CPU and a few hundred pictures."""
-    return Yolo(backbone, 96, 1, classes, channels, _options(width))
+    return Yolo(backbone, 96, 1, classes, channels, narrowed(width))
 
 
 @register(
@@ -108,7 +104,7 @@ def yolo(classes: int, channels: int, backbone: str = "resnet18", width: float =
 )
 def yolo_small(classes: int, channels: int, backbone: str = "resnet18", width: float = 1.0) -> Yolo:
     """Small: ResNet-18, which has public weights, and a pyramid of 128 channels."""
-    return Yolo(backbone, 128, 1, classes, channels, _options(width))
+    return Yolo(backbone, 128, 1, classes, channels, narrowed(width))
 
 
 @register(
@@ -118,4 +114,4 @@ def yolo_medium(
     classes: int, channels: int, backbone: str = "resnet34", width: float = 1.0
 ) -> Yolo:
     """Medium: ResNet-34, which has public weights, and a pyramid of 192 channels, twice as deep."""
-    return Yolo(backbone, 192, 2, classes, channels, _options(width))
+    return Yolo(backbone, 192, 2, classes, channels, narrowed(width))
