@@ -48,7 +48,6 @@ class Config(Optimizing):
         default=0.0,
         metadata={"help": "how much more pixels between things count at most; U-Net's paper: 10"},
     )
-
     ground: int = field(
         default=0, metadata={"help": "the class that lies between things, for borders; -1 = none"}
     )
