@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from boda.errors import UsageError, unknown
 PRECISIONS = ("auto", "32", "bf16", "16")
 
 
+@cache
 def processor_has_bfloat16() -> bool:
     """Whether bfloat16 is arithmetic of this processor (AVX512-BF16 or AMX) and not an emulation."""
     try:

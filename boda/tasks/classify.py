@@ -19,7 +19,7 @@ from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.metrics.classification import Classification
 from boda.tasks.base import Default, Method, Start, Task, methods, tasks
-from boda.tasks.optimizing import Optimizing, optimizer
+from boda.tasks.optimizing import CHOICE, Optimizing, optimizer
 
 SMALL = 40  # pixels; larger pictures want a network that strides
 DEEP = 1_000_000  # parameters
@@ -32,7 +32,7 @@ AUXILIARY = (
 class Config(Optimizing):
     """Settings of ``classifier``."""
 
-    optimizer: str = field(default="sgd", metadata={"help": "sgd (Nesterov, 0.9) or adamw"})
+    optimizer: str = field(default="sgd", metadata={"help": CHOICE})
     weight_decay: float = field(default=5e-4, metadata={"help": "not on norms and biases"})
     label_smoothing: float = field(default=0.0, metadata={"help": "0 to 1, Szegedy 2015"})
     class_weights: tuple[float, ...] = field(

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 
 from boda.errors import UsageError, unknown
+from boda.tasks.muon import Muon
 
-OPTIMIZERS = ("sgd", "adamw")
+OPTIMIZERS = ("sgd", "adamw", "muon")
+CHOICE = "sgd (Nesterov, 0.9), adamw, or muon"
 
 
 @dataclass
 class Optimizing:
     """Settings that a method's ``Config`` inherits."""
 
-    optimizer: str = field(default="adamw", metadata={"help": "sgd (Nesterov, 0.9) or adamw"})
+    optimizer: str = field(default="adamw", metadata={"help": CHOICE})
     weight_decay: float = field(default=0.05, metadata={"help": "not on norms and biases"})
     layer_decay: float = field(
         default=1.0, metadata={"help": "of the rate, from each block to the one before; 1 = none"}
@@ -32,7 +34,7 @@ class Optimizing:
 
 
 def optimizer(groups: list[dict[str, Any]], name: str, rate: float) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum of 0.9, or AdamW.
+    """SGD with Nesterov's momentum of 0.9, AdamW, or Muon.
 
     Args:
         groups: what learns; see ``Method.groups``.
@@ -41,4 +43,6 @@ def optimizer(groups: list[dict[str, Any]], name: str, rate: float) -> torch.opt
     """
     if name == "adamw":
         return torch.optim.AdamW(groups, rate, fused=True)
+    if name == "muon":
+        return Muon(groups, rate)
     return torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)
