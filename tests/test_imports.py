@@ -32,6 +32,8 @@ def test_import_boda_loads_nothing_heavy() -> None:
         "boda.data.prepare",
         "boda.predicting",
         "boda.report",
+        "boda.gallery",
+        "boda.metrics.recognition",
         "boda.options",
         "boda.cli.app",
         "boda.api",

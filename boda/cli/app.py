@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,9 +18,10 @@ from boda.cli import (
     portraying,
     proposing,
     show,
+    stylizing,
     synthesizing,
 )
-from boda.cli.common import Json, emit
+from boda.cli.common import Json, emit, with_options
 from boda.errors import Stopped, UsageError
 from boda.progress import Progress
 
@@ -129,7 +128,12 @@ def evaluate(
     ] = None,
     weights: Weights = None,
     format: Format = None,
-    drop: Annotated[bool, typer.Option("--drop", help="leave out pictures with errors")] = False,
+    drop: Annotated[
+        bool,
+        typer.Option(
+            "--drop", help="leave out pictures with errors; for match, also of whom the run knows"
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a run on labelled pictures it has not seen.
@@ -281,38 +285,31 @@ def _pairs(settings: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def _with_options(command: Callable[..., None], kind: type) -> Callable[..., None]:
-    """``command`` with an option for every field of the dataclass: there is one list, not two."""
-    word = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    listed: dict[str, Any] = {
-        "task": Annotated[str | None, typer.Argument(help="what to learn; see `boda tasks`")],
-        "data": Annotated[str | None, typer.Argument(help="labelled pictures")],
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``fit`` with what a person can choose in it."""
+    before = {
+        "task": (
+            Annotated[str | None, typer.Argument(help="what to learn; see `boda tasks`")],
+            None,
+        ),
+        "data": (Annotated[str | None, typer.Argument(help="labelled pictures")], None),
     }
-    for field in dataclasses.fields(kind):
-        hints: dict[str, Any] = {"int": int, "float": float, "bool": bool}
-        hint = hints.get(str(field.type).split(" |")[0], str)
-        named = typer.Option(f"--{field.name}", help=field.metadata["help"])
-        listed[field.name] = Annotated[hint if field.default is not None else hint | None, named]
-    listed["out"] = Annotated[str | None, typer.Option(help="the run folder; runs/<task>-<n>")]
-    listed["resume"] = Annotated[str | None, typer.Option(help="a run to go on with")]
-    listed["settings"] = Annotated[
-        list[str] | None, typer.Option("--set", help="field=value of the plan or the method")
-    ]
-    listed["as_json"] = Json
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)} | {
-        "as_json": False
+    after = {
+        "out": (Annotated[str | None, typer.Option(help="the run folder; runs/<task>-<n>")], None),
+        "resume": (Annotated[str | None, typer.Option(help="a run to go on with")], None),
+        "settings": (
+            Annotated[
+                list[str] | None,
+                typer.Option("--set", help="field=value of the plan or the method"),
+            ],
+            None,
+        ),
+        "as_json": (Json, False),
     }
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(n, word, default=defaults.get(n), annotation=a)
-            for n, a in listed.items()
-        ]
-    )
-    command.__annotations__ = listed
-    return command
+    return with_options(command, options.FitOptions, before, after)
 
 
-app.command()(_with_options(fit, options.FitOptions))
+app.command()(_with_options(fit))
 looking.register(app)
 convolving.register(app)
 augmenting.register(app)
@@ -321,3 +318,4 @@ synthesizing.register(app)
 proposing.register(app)
 portraying.register(app)
 gallery.register(app)
+stylizing.register(app)

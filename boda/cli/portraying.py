@@ -78,7 +78,7 @@ def portrait(
         keep=keep,
         progress=Progress(),
     )
-    _write(file, made.picture, _profile(image))
+    write_signed(file, made.picture, _profile(image))
     result = {
         "image": str(image),
         "run": run,
@@ -105,14 +105,14 @@ def _target(out: Path | None, image: Path, background: str | None) -> Path:
     file = target(out, f"{image.stem}-portrait.png", image)
     if background == "transparent" and file.suffix.lower() != ".png":
         raise UsageError(f"--out {file}: only a .png can be transparent.")
-    if file.exists() and not _ours(file):
+    if file.exists() and not made_by_boda(file):
         raise UsageError(
             f"{file} is there already, and is none that boda wrote: give another --out."
         )
     return file
 
 
-def _ours(file: Path) -> bool:
+def made_by_boda(file: Path) -> bool:
     """Whether boda made this PNG or JPEG."""
     from PIL import Image
 
@@ -135,7 +135,7 @@ def _profile(image: Path) -> bytes | None:
     return picture.info.get("icc_profile") if picture.mode in ("RGB", "RGBA") else None
 
 
-def _write(file: Path, picture: np.ndarray, profile: bytes | None) -> None:
+def write_signed(file: Path, picture: np.ndarray, profile: bytes | None) -> None:
     """Write (H, W, 3) or (H, W, 4) uint8 as PNG or JPEG, with who made it.
 
     Raises:

@@ -33,6 +33,7 @@ class Layout:
         resize: of the shorter side before the centre is cropped; see ``Preparation``.
         bgr: our name of the first convolution where it was fitted to blue, green, red.
         classes: "imagenet", "cifar10" or "coco": whose names the outputs have.
+        padding: how its 3×3 convolutions go on behind the border, "zeros" or "reflect".
         sure: whether this is known of the file, and not what such files usually hold.
     """
 
@@ -46,6 +47,7 @@ class Layout:
     resize: int = 0
     bgr: str = ""
     classes: str = ""
+    padding: str = "zeros"
     sure: bool = False
 
     def names(self, count: int) -> list[str] | None:
@@ -156,6 +158,23 @@ LAYOUTS = (
         size=224,
         resize=256,
         classes="imagenet",
+    ),
+    # The beginning of VGG-19, whose maps were scaled to a mean of 1 (Gatys et al. 2015, arXiv
+    # 1508.06576), in a row of layers of which every 3×3 has a padding before it. The first, 1×1, is
+    # what is told here: 0..255, blue, green, red, less Caffe's mean.
+    Layout(
+        "vgg19-normalised",
+        mark=r"^16\.weight$",
+        models="vgg19",
+        renames=tuple(
+            (rf"^{theirs}\.(weight|bias)$", rf"features.{ours}.\1")
+            for theirs, ours in ((2, 0), (5, 2), (9, 5), (12, 7), (16, 10))
+        ),
+        mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
+        std=(1 / 255, 1 / 255, 1 / 255),
+        bgr="features.0.weight",
+        classes="imagenet",
+        padding="reflect",
     ),
     MASK,  # before the other: it has that one's tensors, too
     FASTER,

@@ -79,13 +79,14 @@ class Weights:
         return f"{begin}: laid out as {self.layout.name}'s, and taken to be fitted as there"
 
 
-def read(path: str | Path, net: nn.Module, model: str | None = None) -> Weights:
+def read(path: str | Path, net: nn.Module, model: str | None = None, whole: bool = True) -> Weights:
     """What a file in any known layout holds for a network.
 
     Args:
         path: of the file.
         net: tells our names and shapes; on the ``meta`` device it costs nothing.
         model: its registered name: some networks differ in nothing that a file shows.
+        whole: False for one that may hold no more than the network's beginning.
 
     Raises:
         DataError: it cannot be read, or belongs to another network.
@@ -108,17 +109,17 @@ def read(path: str | Path, net: nn.Module, model: str | None = None) -> Weights:
     own = net.state_dict()
     rows = _rows(net)
     first = next((name for name, tensor in own.items() if tensor.ndim == 4), "")
-    if rows not in tensors or (first and first not in tensors):
+    if (whole and rows not in tensors) or (first and first not in tensors):
         raise _unlike(file, own, tensors)
     channels = int(tensors[first].shape[1]) if first and tensors[first].ndim == 4 else None
     if said is not None:
         layout = replace(layout, sure=True, **_seen(file, said))
     elif row is not None:
         layout = known(layout, row)
-    elif layout is BODA and len(tensors[rows]) == 1000 and channels == 3:
+    elif layout is BODA and len(tensors.get(rows, own[rows])) == 1000 and channels == 3:
         layout = assumed(model)
     classes = None
-    if tensors[rows].shape != own[rows].shape:
+    if rows in tensors and tensors[rows].shape != own[rows].shape:
         classes = len(tensors[rows]) - getattr(net, "background", 0)
     if said is not None and len(said["classes"]):
         classes = len(said["classes"])
