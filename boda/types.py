@@ -45,6 +45,8 @@ class Sample:
             the memory; picklable, as ``read``.
         points: (K, 2) or (K, 3) float32 x, y, visibility.
         target: (H, W, 3) uint8, the picture to be produced from this one.
+        read_target: returns what ``target`` would hold, where all of them would fill the memory;
+            picklable, as ``read``.
         identity: who or what is shown, for recognition.
         matrix: (3, 3) float64, working picture ← original; the identity until something resizes it.
         size: (H, W) of the original picture as its annotation says, or as its header did.
@@ -73,6 +75,7 @@ class Sample:
     outlines: list[Any] | None = None
     areas: np.ndarray | None = None
     read_semantic: Callable[[], np.ndarray] | None = None
+    read_target: Callable[[], Image] | None = None
     _image: Image | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +105,15 @@ class Sample:
         if self.read_semantic is None:
             raise ValueError(f"{self.source}: the sample has no classes of pixels")
         return self.read_semantic()
+
+    @property
+    def target_image(self) -> Image:
+        """(H, W, 3) uint8, the picture to be produced from this one; read anew each time, not kept."""
+        if self.target is not None:
+            return self.target
+        if self.read_target is None:
+            raise ValueError(f"{self.source}: the sample has no picture to be produced from it")
+        return self.read_target()
 
     @property
     def shape(self) -> tuple[int, int]:

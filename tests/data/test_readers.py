@@ -27,6 +27,7 @@ from tests.data import identity_sets as identities
 from tests.data import map_sets as maps
 from tests.data import mask_sets as masks
 from tests.data import points_sets as points
+from tests.data import superres_sets as superres
 
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -92,6 +93,7 @@ def samples_of(root: Path) -> dict[str, Path]:
         **masks.samples_of(root),
         **maps.samples_of(root),
         **identities.samples_of(root),
+        **superres.samples_of(root),
     }
 
 
@@ -131,6 +133,8 @@ def test_contract(name: str, tmp_path: Path) -> None:
             elif dataset.task == "segment":
                 assert sample.class_map.shape == sample.image.shape[:2]
                 assert {*np.unique(sample.class_map)} <= {*range(len(dataset.classes)), 255}
+            elif dataset.task == "upscale":
+                assert sample.label is None and sample.size == sample.image.shape[:2]
             else:
                 assert sample.label is not None and sample.label < len(dataset.classes)
             assert sample.id and sample.source

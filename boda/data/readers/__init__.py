@@ -61,6 +61,7 @@ class Reader(Protocol):
 
 
 READERS: Registry[type[Reader]] = Registry("format")
+BARE = "pictures"  # the format that says nothing of them: only where a task is named that needs no more
 
 
 def read(path: str | Path, format: str | None = None, task: str | None = None) -> Dataset:
@@ -91,14 +92,12 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
     else:
         asked = (READERS[name] for name in READERS.names())
         fitting = [
-            reader
-            for reader in asked
-            if (task is None or task in reader.tasks) and reader().recognizes(tree)
+            reader for reader in asked if _serves(reader, task) and reader().recognizes(tree)
         ]
     if not fitting:
         why = _what_is_there(tree, task)
         if task is not None:
-            others = [READERS[name] for name in READERS.names()]
+            others = [READERS[name] for name in READERS.names() if name != BARE]
             fits = [r for r in others if task not in r.tasks and r().recognizes(tree)]
             told = ", ".join(f"'{r.name}' for {' and '.join(r.tasks)}" for r in fits)
             why = f"no layout for {task} is recognized; it is read as {told}" if fits else why
@@ -117,6 +116,10 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
     if task == "instances":
         return with_outlines(dataset)
     return with_largest(dataset) if task == "localize" else dataset
+
+
+def _serves(reader: type[Reader], task: str | None) -> bool:
+    return reader.name != BARE if task is None else task in reader.tasks
 
 
 def _nearest(fitting: list[type[Reader]], task: str | None) -> list[type[Reader]]:
