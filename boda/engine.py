@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from boda.averaging import averaged
-from boda.data.dataset import Batch, Pictures, epoch_order, mix
+from boda.data.dataset import Batch, Pictures, mix
 from boda.data.transforms import policies, random_table
 from boda.errors import TrainingError
 from boda.evaluating import measure
@@ -47,6 +47,7 @@ class State:
     loss_sum: float = 0.0
     pictures: int = 0  # seen in the unfinished epoch
     epoch_seconds: float = 0.0
+    noted: dict[str, float] = field(default_factory=dict)  # sums over these pictures
 
 
 class Engine:
@@ -74,7 +75,9 @@ class Engine:
             TrainingError: a loss that is not finite; memory that is not there.
         """
         self.task, self.train, self.val = task, train, val
-        self.per_epoch = math.ceil(self._mine(torch.arange(len(train))).numel() / self.plan.batch)
+        self.together = method.together
+        order = method.order(train, self.plan.batch, self.plan.seed, 0)
+        self.per_epoch = math.ceil(len(self._mine(order)) / self.plan.batch)
         self.method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = averaged(method, self.plan.ema) if self.plan.ema else None
         self.frozen = method.frozen
@@ -128,8 +131,11 @@ class Engine:
 
     def _mine(self, order: Tensor) -> Tensor:
         """This process's part of an order; all parts are equally long, or some would wait for ever."""
-        world = self.fabric.world_size
-        return order[: max(world, len(order) // world * world)][self.fabric.global_rank :: world]
+        world, rank = self.fabric.world_size, self.fabric.global_rank
+        whole = len(order) // (world * self.together) * world * self.together
+        if self.together == 1 or not whole:
+            return order[: max(world, len(order) // world * world)][rank::world]
+        return order[:whole].view(-1, world, self.together)[:, rank].flatten()
 
     def _finished(self) -> bool:
         waited = self.state.epoch - self.state.improved_epoch
@@ -144,7 +150,7 @@ class Engine:
         state, plan = self.state, self.plan
         self.train.begin(state.epoch)
         self._thaw()
-        order = epoch_order(len(self.train), plan.seed, state.epoch)
+        order = self.method.order(self.train, plan.batch, plan.seed, state.epoch)
         version = state.epoch % plan.views if plan.views else state.epoch
         numbers = random_table(len(self.train), plan.seed, version)
         # Features are of augmented pictures already.
@@ -199,6 +205,9 @@ class Engine:
             except torch.OutOfMemoryError:
                 raise TrainingError(self._what_would_fit(batch)) from None
             value = total.item()
+            for name, noted in self.method.noted.items():
+                state.noted[name] = state.noted.get(name, 0.0) + noted.item() * len(batch)
+            self.method.noted.clear()
             if not math.isfinite(value):
                 raise TrainingError(self._not_finite(losses, batch))
             if last_part:
@@ -242,17 +251,20 @@ class Engine:
             "rate": self.plan.rate * self.plan.factor(self.share),
             "images_per_second": self._speed(),
         }
+        row |= {
+            f"train_{name}": each / max(1, state.pictures) for name, each in state.noted.items()
+        }
+        state.noted = {}
         state.epoch, state.batch, state.loss_sum, state.pictures = state.epoch + 1, 0, 0.0, 0
         state.epoch_seconds = 0.0
         kept: Any = self.average.module if self.average is not None else self.method
         value = float(state.epoch)  # without a validation the last weights are the best
         if self.val is not None:
             clock = time.monotonic()
-            metrics = self.task.metrics(self.run.classes)
+            task = self.task.of(kept)
+            metrics = task.metrics(self.run.classes)
             # Without gradients twice the pictures fit in the same memory.
-            figures = measure(
-                kept, self.task, self.val, metrics, self.fabric, size=2 * self.plan.batch
-            )
+            figures = measure(kept, task, self.val, metrics, self.fabric, size=2 * self.plan.batch)
             self.reserve = time.monotonic() - clock
             row |= {f"val_{name}": figure for name, figure in figures.items()}
             (value,) = self._agree(figures[self.task.headline])

@@ -38,7 +38,7 @@ def evaluate(trained: Trained, pictures: Pictures) -> tuple[dict[str, Any], list
         task tells beside; and the mistakes, the most confident first: ``{"image", "source", "truth",
         "predicted", "score"}``.
     """
-    task = tasks.task(trained.task)
+    task = tasks.task(trained.task).of(trained.method)
     collected = task.metrics(trained.classes)
     outputs: list[np.ndarray] = []
     height, width = trained.method.size

@@ -15,6 +15,7 @@ import torch
 from boda import features, models, planning, remembering, report, starting, tasks
 from boda.data import readers
 from boda.data.dataset import Batch, Pictures
+from boda.data.identities import learned, names_in
 from boda.data.loading import Loaded, load
 from boda.data.prepare import Preparation
 from boda.data.survey import survey
@@ -72,9 +73,13 @@ def fit(
     preparation = Preparation(
         height, width, channels, task.rule, (0.5,) * channels, (0.25,) * channels
     )
-    dataset, split = planning.divide(dataset, options.val, plan.seed)
+    rotations = config.get("rotations", False)
+    dataset, split = planning.divide(dataset, options.val, plan.seed, rotations)
     loaded = load(dataset, preparation, options.drop, progress)
     preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
+    # Of whom a network is to tell apart, it knows those it has learned from.
+    classes = learned(loaded.dataset) if task.name == "match" else loaded.dataset.classes
+    validated = names_in(loaded.dataset, "val") if task.name == "match" else []
     kind = tasks.method(method_name)
     for name, default in _learned(kind, loaded, net_options, options.balance).items():
         if name not in settings:
@@ -91,7 +96,7 @@ def fit(
         "model": entry.name,
         "options": net_options,
         "exports": not kind.unexportable,
-        "classes": loaded.dataset.classes,
+        "classes": classes,
         "preparation": preparation.to_dict(),
         "config": config,
         "plan": dataclasses.asdict(plan),
@@ -104,7 +109,8 @@ def fit(
             "drop": options.drop,
             "fingerprint": loaded.report.fingerprint,
             "splits": {name: len(samples) for name, samples in loaded.dataset.splits.items()},
-            "class_counts": remembering.class_counts(loaded.dataset),
+            "validated": validated,
+            "class_counts": remembering.class_counts(loaded.dataset, classes),
         },
         "split": split,
         "check": {
@@ -182,7 +188,8 @@ def data_of(run: Run) -> Dataset:
     """The data of a run, in the splits it was fitted with."""
     about = run.record["data"]
     dataset = readers.read(about["root"], about["format"], run.record["task"])
-    dataset, split = planning.divide(dataset, about["val"], run.record["seed"])
+    rotations = run.record["config"].get("rotations", False)
+    dataset, split = planning.divide(dataset, about["val"], run.record["seed"], rotations)
     if split.get("digests") != run.record["split"].get("digests"):
         # Other files are dealt otherwise: what is val now may have been learned from.
         raise _changed(run)
@@ -208,7 +215,8 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     seen = loaded.pictures
     with progress.working("preparing"):
         begun = method.begin(seen["train"], progress)
-    engine.reserve = min(method.reserve, 30 * (engine.plan.minutes or 0))
+    # Gradient descent gets a quarter of the minutes at least.
+    engine.reserve = min(method.reserve, 45 * (engine.plan.minutes or 0))
     if run.record["freeze"]["blocks"] and features.wanted(method, engine.plan):
         about = [run.record["data"]["fingerprint"], run.record["split"], loaded.dropped]
         with progress.working("computing features"):
@@ -253,6 +261,12 @@ def _conclude(
 def _refuse_early(plan: Plan, config: dict[str, Any], options: FitOptions, classes: int) -> None:
     """What need not wait until all pictures have been looked at."""
     choose_precision(plan.precision, choose_device(plan.device))
+    shown = config.get("pictures", 0)
+    if plan.batch < 2 * shown:
+        raise UsageError(
+            f"--batch {plan.batch} with {shown} pictures of each: give {2 * shown} or more, so that a "
+            "batch has two identities to tell apart."
+        )
     given = config.get("class_weights") or ()
     if given and len(given) != classes:
         raise UsageError(f"class_weights has {len(given)} numbers for {classes} classes.")
@@ -284,7 +298,7 @@ def _extended(plan: Plan, epochs: int | None, minutes: float | None, progress: P
 
 def _announce(run: Run, loaded: Loaded, defaults: dict[str, Default], progress: Progress) -> None:
     counts = ", ".join(f"{len(s):,} {name}" for name, s in loaded.dataset.splits.items())
-    things = "points" if run.record["task"] == "landmarks" else "classes"
+    things = {"landmarks": "points", "match": "identities"}.get(run.record["task"], "classes")
     progress.say(f"{loaded.dataset.root}: {counts} pictures, {len(run.classes)} {things}")
     for name, default in defaults.items():
         progress.say(f"  {name:<14} {_shown(default.value):<17} {default.reason}")

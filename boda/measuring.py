@@ -12,8 +12,9 @@ import numpy as np
 from boda import onnx_export, report
 from boda.data import readers
 from boda.data.classes import by_name, unknown
+from boda.data.identities import known_before
 from boda.data.loading import load
-from boda.errors import BodaError, UsageError
+from boda.errors import BodaError, DataError, UsageError
 from boda.evaluating import choose_split, evaluate
 from boda.fitting import data_of
 from boda.progress import Progress
@@ -44,7 +45,9 @@ def of_run(
             )
     else:
         assert data is not None
-        dataset = by_name(readers.read(data, format, trained.task), trained.classes)
+        seen = [*trained.classes, *run.record["data"].get("validated", [])]
+        dataset = readers.read(data, format, trained.task)
+        dataset = _comparable(dataset, trained, seen, drop, progress)
     result, gallery = _evaluate(trained, dataset, split, progress, drop)
     if own:
         run.save_evaluation(result)
@@ -69,12 +72,47 @@ def of_file(
         raise UsageError("a model with --weights needs DATA to be measured on.")
     trained = Trained.of_model(model, weights, progress)
     dataset = readers.read(data, format, trained.task)
+    if trained.task == "match":
+        seen = trained.classes if trained.named else []  # numbers are nobody's names
+        dataset = _comparable(dataset, trained, seen, drop, progress)
+        return _evaluate(trained, dataset, split, progress, drop)[0]
     same = len(trained.classes) == len(dataset.classes)
     if same and not trained.named and unknown(dataset, trained.classes):
         trained.classes = dataset.classes
         progress.say("the classes are taken to be those of the data, in their order")
     dataset = by_name(dataset, trained.classes)
     return _evaluate(trained, dataset, split, progress, drop)[0]
+
+
+def _comparable(
+    dataset: Dataset, trained: Trained, seen: Sequence[str], drop: bool, progress: Progress
+) -> Dataset:
+    """Other data as a network can be measured on it: its own classes, or identities that are new to it.
+
+    Args:
+        dataset: as it was read.
+        trained: the network.
+        seen: for ``match``, the identities it was fitted with.
+        drop: whether to leave those out.
+        progress: told how many.
+
+    Raises:
+        DataError: it has unknown classes; for ``match``, known identities, and ``drop`` is not said.
+    """
+    if trained.task != "match":
+        return by_name(dataset, trained.classes)
+    left, known = known_before(dataset, seen)
+    if known and not drop:
+        raise DataError(problems=known)
+    if not len(left):
+        raise DataError(
+            "the network was fitted with everyone that is in this data: nothing is left to measure on",
+            file=dataset.root,
+            fix="Name data with others.",
+        )
+    if known:
+        progress.say(f"left out: {len(dataset) - len(left):,} pictures of identities it knows")
+    return left
 
 
 def _evaluate(

@@ -158,6 +158,23 @@ def pasted(rows: np.ndarray, preparation: Preparation, size: tuple[int, int]) ->
     return paste(small, corners.reshape(-1, 4), size)
 
 
+@readers.register("match")
+def match(vector: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
+    """The picture's vector: what is near it shows the same.
+
+    Args:
+        vector: (D,).
+        classes: the identities that were learned from; the picture may show anyone.
+        seen: the picture.
+    """
+    return Prediction(
+        source=seen.source,
+        size=seen.size,
+        embedding=np.asarray(vector, np.float32),
+        _picture=seen.picture,
+    )
+
+
 @readers.register("segment")
 def segment(planes: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
     """The class of each pixel of the original picture.

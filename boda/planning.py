@@ -11,6 +11,7 @@ from boda import freezing, tasks
 from boda.data import readers
 from boda.data.classes import by_name
 from boda.data.dataset import Pictures
+from boda.data.identities import numbered, rotated
 from boda.data.loading import Loaded
 from boda.data.prepare import Preparation
 from boda.data.split import arrange, labels_of
@@ -85,13 +86,36 @@ def _fields(kind: type) -> set[str]:
     return {field.name for field in dataclasses.fields(kind)}
 
 
-def divide(dataset: Dataset, val: str | None, seed: int) -> tuple[Dataset, dict[str, Any]]:
-    """The splits to work with, from the data alone or with other data to validate on."""
+def divide(
+    dataset: Dataset, val: str | None, seed: int, rotations: bool = False
+) -> tuple[Dataset, dict[str, Any]]:
+    """The splits to work with, from the data alone or with other data to validate on.
+
+    Args:
+        dataset: as it was read.
+        val: other data, "none", or None: some of this data.
+        seed: decides which.
+        rotations: whether the identities to learn from are turned too; see ``identities.rotated``.
+    """
+    divided, record = _divided(dataset, val, seed)
+    if dataset.task != "match":
+        return divided, record
+    divided = numbered(divided)
+    if rotations:
+        divided = numbered(rotated(divided, ["train"]))
+        record["rotations"] = "those of train are turned by 90°, 180° and 270° too, as others"
+    count = {name: len(np.unique(labels_of(part))) for name, part in divided.splits.items()}
+    return divided, record | {"identities": count}
+
+
+def _divided(dataset: Dataset, val: str | None, seed: int) -> tuple[Dataset, dict[str, Any]]:
     if val in (None, "none"):
         return arrange(dataset, seed, val=val is None)
     assert val is not None
     arranged, record = arrange(dataset, seed, val=False)
-    other = by_name(readers.read(val, task=dataset.task), dataset.classes)
+    other = readers.read(val, task=dataset.task)
+    if dataset.task != "match":  # whose val has others than train
+        other = by_name(other, dataset.classes)
     samples = next(
         other.splits[name] for name in ("val", "test", "all", "train") if name in other.splits
     )

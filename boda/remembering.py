@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,16 @@ from boda.options import Plan
 from boda.types import Dataset
 
 
-def class_counts(dataset: Dataset) -> dict[str, int]:
-    """Training pictures of each class; boxes or pixels where these have the classes."""
+def class_counts(dataset: Dataset, classes: Sequence[str]) -> dict[str, int]:
+    """Training pictures of each of the classes; boxes or pixels where these have the classes."""
     if dataset.task == "segment":
-        size = len(dataset.classes)
+        size = len(classes)
         pixels = (mapped.pixels(sample, size) for sample in dataset.splits["train"])
         found = sum(pixels, np.zeros(size, np.int64))
-        return dict(zip(dataset.classes, found.tolist(), strict=True))
+        return dict(zip(classes, found.tolist(), strict=True))
     labels = classes_of(dataset.splits["train"])
-    counts = np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
-    return dict(zip(dataset.classes, counts.tolist(), strict=True))
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    return dict(zip(classes, counts.tolist(), strict=True))
 
 
 def command() -> str:

@@ -14,13 +14,20 @@ BODA = [sys.executable, "-m", "boda"]
 def fit_and_measure(
     task: str, data: str | Path, settings: list[str], split: str, run: Path
 ) -> dict[str, Any]:
+    """``boda fit`` and then, once, ``boda evaluate`` of a split of that data."""
+    return fit_and_evaluate(task, data, settings, ["--split", split], run)
+
+
+def fit_and_evaluate(
+    task: str, data: str | Path, settings: list[str], asked: list[str], run: Path
+) -> dict[str, Any]:
     """``boda fit`` and then, once, ``boda evaluate``.
 
     Args:
         task: and
         data: of the fit.
         settings: the rest of its arguments; its minutes count from the command's start.
-        split: that is measured.
+        asked: the arguments of ``boda evaluate`` behind the run.
         run: the folder, which must not be there.
 
     Returns:
@@ -30,7 +37,7 @@ def fit_and_measure(
     """
     subprocess.run([*BODA, "fit", task, str(data), *settings, "--out", str(run)], check=True)
     done = subprocess.run(
-        [*BODA, "evaluate", str(run), "--split", split, "--json"],
+        [*BODA, "evaluate", str(run), *asked, "--json"],
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -33,8 +33,7 @@ Confidence = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    # Hidden until the task whose runs make the vectors is there.
-    app.add_typer(gallery, name="gallery", hidden=True)
+    app.add_typer(gallery, name="gallery")
 
 
 @gallery.command()

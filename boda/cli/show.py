@@ -86,7 +86,11 @@ def fitted(run: Run) -> None:
     print(f"\n{result['model']}: {result['epochs']} epochs in {duration(result['seconds'] or 0)}")
     figures(result["metrics"])
     print(f"run     {run.path}\nreport  {run.report}\n")
-    next_ones = [f"boda evaluate {run.path}", f"boda predict {run.path} PICTURE --out seen/"]
+    next_ones = [f"boda evaluate {run.path}"]
+    if result["task"] == "match":
+        next_ones.append(f"boda gallery create DB --run {run.path}")
+    else:
+        next_ones.append(f"boda predict {run.path} PICTURE --out seen/")
     if run.record.get("exports", True):
         next_ones.append(f"boda export {run.path}")
     following(*next_ones)
@@ -98,6 +102,9 @@ def evaluated(result: dict[str, Any]) -> None:
         f"{result['model']} on {result['samples']:,} pictures ({result['split']}) of {result['data']}"
     )
     figures(result["metrics"])
+    for kind, row in result.get("episodes", {}).items():
+        left = f"; left out, being too few: {_few(row['left_out'])}" if row["left_out"] else ""
+        print(f"  {kind}: {row['count']:,} × {row['ways']}-way {row['shots']}-shot{left}")
     cost = result["a_picture"]
     print(f"  a picture: {cost['milliseconds']:.1f} ms, {cost['megabytes']:,.0f} MB at most")
     classes = result.get("per_class", {})
@@ -126,9 +133,13 @@ def models(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def figures(metrics: dict[str, float]) -> None:
-    """Metrics, one a line."""
+    """Metrics, one a line, with half the width of its 95 % interval where there is one."""
+    wide = max(20, 1 + max(map(len, metrics), default=0))
     for name, value in metrics.items():
-        print(f"  {name.replace('_', ' '):<20}{value:.4f}")
+        if not name.endswith("_interval"):
+            half = metrics.get(f"{name}_interval")
+            told = "" if half is None else f" ± {half:.4f}"
+            print(f"  {name.replace('_', ' '):<{wide}}{value:.4f}{told}")
 
 
 def predictions(
@@ -178,6 +189,8 @@ def _told(prediction: Prediction) -> str:
         return told + (f", and {len(names) - LARGEST} more" if len(names) > LARGEST else "")
     if prediction.points is not None:
         return f"{len(prediction.points)} points"
+    if prediction.embedding is not None:
+        return f"a vector of {len(prediction.embedding)} numbers; --json tells it"
     if prediction.boxes is not None:
         counts = Counter(names)
         return ", ".join(f"{n} {name}" for name, n in counts.most_common()) or "nothing found"

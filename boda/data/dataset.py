@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from boda.data.identities import Listed
 from boda.data.outlined import learned
 from boda.data.prepare import Preparation
 from boda.data.working_maps import WorkingMaps
@@ -96,9 +97,11 @@ class Pictures:
             them, since they cost time and memory.
         semantic: of each picture (H, W) uint8; None where the task is another.
         mirror_order: see ``Batch``.
+        listed: the pairs and episodes of the split that its data lists; None where there are none.
     """
 
     mirror_order: Tensor | None = None
+    listed: Listed | None = None
 
     def __init__(
         self,

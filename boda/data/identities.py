@@ -104,7 +104,7 @@ def known_before(dataset: Dataset, learned: Collection[str]) -> tuple[Dataset, l
 
     Args:
         dataset: to test on.
-        learned: the identities that the network has learned from.
+        learned: the identities that the network has learned from, or was chosen by.
 
     Returns:
         The data set without the pictures of those identities, and an error that names them; itself
@@ -118,7 +118,7 @@ def known_before(dataset: Dataset, learned: Collection[str]) -> tuple[Dataset, l
         for split, samples in dataset.splits.items()
     }
     names = sorted(known)
-    why = f"{_in_both(names)} this data and what the network has learned from: {_shown(names)}"
+    why = f"{_in_both(names)} this data and what the network was fitted with: {_shown(names)}"
     fix = "Take them out: the test is on those who have never been seen. --drop leaves them out."
     left, _ = without_lost(dataclasses.replace(dataset, splits=splits), dataset)
     return left, [Problem(why, fix, str(dataset.root))]
@@ -139,6 +139,62 @@ def pairs_in(dataset: Dataset, split: str) -> tuple[np.ndarray, np.ndarray, np.n
     ]
     table = np.array(found, np.int64).reshape(-1, 4)
     return table[:, :2], table[:, 2].astype(bool), table[:, 3]
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """What the data itself asks about the pictures of a split, as places in it.
+
+    Attributes:
+        pairs, same, folds: see ``pairs_in``.
+        episodes: (S,) places of the pictures that are known, (Q,) of those that are asked about, and
+            (Q,) which of the S each is, for each fixed problem.
+    """
+
+    pairs: np.ndarray
+    same: np.ndarray
+    folds: np.ndarray
+    episodes: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
+
+
+def listed(dataset: Dataset, split: str) -> Listed | None:
+    """The listed pairs and fixed episodes of a split; None where there are none of either."""
+    place = {sample.id: index for index, sample in enumerate(dataset.splits[split])}
+    episodes = []
+    for each in dataset.episodes:
+        ids = {*each.support, *each.queries}
+        if each.split == split and ids <= place.keys():
+            support, queries = ([place[i] for i in row] for row in (each.support, each.queries))
+            episodes.append((np.array(support), np.array(queries), np.array(each.answers)))
+    found = Listed(*pairs_in(dataset, split), tuple(episodes))
+    return found if len(found.pairs) or episodes else None
+
+
+def numbered(dataset: Dataset) -> Dataset:
+    """The identities numbered so that those of train are 0 to n − 1, which is what is learned.
+
+    By their names, wherever the samples come from: who has the same name in two splits is the same.
+    """
+    first = names_in(dataset, "train")
+    rest = {name for split in dataset.splits for name in names_in(dataset, split)}
+    classes = [*first, *sorted(rest - set(first))]
+    number = {name: index for index, name in enumerate(classes)}
+    splits: dict[str, Sequence[Sample]] = {
+        split: [dataclasses.replace(sample, label=number[sample.identity or ""]) for sample in part]
+        for split, part in dataset.splits.items()
+    }
+    return dataclasses.replace(dataset, classes=classes, splits=splits)
+
+
+def learned(dataset: Dataset) -> list[str]:
+    """The names of those in train, of a data set that is ``numbered``."""
+    labels = labels_of(dataset.splits["train"])
+    return dataset.classes[: int(labels.max(initial=-1)) + 1]
+
+
+def names_in(dataset: Dataset, split: str) -> list[str]:
+    """The names of those in a split, sorted; none where there is no such split."""
+    return sorted({sample.identity or "" for sample in dataset.splits.get(split, ())})
 
 
 def without_lost(dataset: Dataset, before: Dataset) -> tuple[Dataset, dict[str, int]]:

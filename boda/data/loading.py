@@ -9,6 +9,7 @@ import numpy as np
 
 from boda.data.check import CheckReport, check
 from boda.data.dataset import GIB, Pictures, memory_budget
+from boda.data.identities import listed
 from boda.data.prepare import Preparation
 from boda.errors import DataError
 from boda.progress import Progress
@@ -95,6 +96,8 @@ def load(
         else:
             images = None
         pictures[split] = Pictures(samples, preparation, images, dataset.task)
+        if dataset.task == "match":
+            pictures[split].listed = listed(dataset, split)
     note = (
         f"{size / GIB:.1f} GiB of prepared pictures do not fit in {memory_budget() / GIB:.1f} GiB: "
         "they are decoded anew each epoch"

@@ -19,12 +19,15 @@ class Survey:
 
     Attributes:
         samples: pictures to learn from.
-        classes: number of classes.
+        classes: number of classes; of identities, of those in train.
         height, width: medians, pixels.
         gray: no picture looked at has colour.
         largest, smallest: pictures, or boxes, in the largest and the smallest class.
         objects: boxes, where there are boxes; marked points, where there are points.
         share: median side of the boxes, as a share of their picture's longer side; 0 without boxes.
+        format: the reader's name.
+        drawn: whether the pictures are of ink on paper: nearly all pixels are as dark, or as light,
+            as any in their picture.
     """
 
     samples: int
@@ -36,6 +39,8 @@ class Survey:
     smallest: int
     objects: int = 0
     share: float = 0.0
+    format: str = ""
+    drawn: bool = False
 
 
 def survey(dataset: Dataset) -> Survey:
@@ -52,7 +57,8 @@ def survey(dataset: Dataset) -> Survey:
     counts = np.bincount(labels[labels >= 0], minlength=max(1, len(dataset.classes)))
     return Survey(
         samples=len(samples),
-        classes=len(dataset.classes),
+        # Of identities, those in train: the others are in other splits.
+        classes=int((counts > 0).sum()) if dataset.task == "match" else len(dataset.classes),
         height=int(np.median([p.shape[0] for p in pictures])) if pictures else 0,
         width=int(np.median([p.shape[1] for p in pictures])) if pictures else 0,
         gray=all((p[..., :1] == p).all() for p in pictures),
@@ -60,6 +66,8 @@ def survey(dataset: Dataset) -> Survey:
         smallest=int(counts.min()),
         objects=len(labels),
         share=_share(samples),
+        format=dataset.format,
+        drawn=bool(pictures) and all(_two_toned(p) for p in pictures),
     )
 
 
@@ -73,6 +81,13 @@ def _share(samples: Sequence[Sample]) -> float:
     ]
     found = np.concatenate(sides) if sides else np.empty(0)
     return float(np.median(found)) if len(found) else 0.0
+
+
+def _two_toned(picture: np.ndarray) -> bool:
+    """Whether nine of ten pixels lie within a quarter of the range from its darkest or lightest."""
+    low, high = int(picture.min()), int(picture.max())
+    middle = (picture > low + (high - low) / 4) & (picture < high - (high - low) / 4)
+    return bool(middle.mean() < 0.1)
 
 
 def _picture(sample: Sample) -> np.ndarray | None:

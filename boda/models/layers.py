@@ -36,6 +36,28 @@ def initialize(net: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def cell_means(x: Tensor, grid: int) -> Tensor:
+    """The means over grid × grid cells, which overlap by a value where the sides do not fit.
+
+    As ``F.adaptive_avg_pool2d``, but of operations that every exporter knows for every size.
+
+    Args:
+        x: (N, C, H, W).
+        grid: cells a side.
+
+    Returns:
+        (N, C, grid, grid)
+    """
+    for dim in (2, 3):
+        side = x.shape[dim]
+        if side == grid:
+            continue
+        ends = [(i * side // grid, -(-(i + 1) * side // grid)) for i in range(grid)]
+        cells = [x.narrow(dim, a, b - a).mean(dim, keepdim=True) for a, b in ends]
+        x = torch.cat(cells, dim)
+    return x
+
+
 class SqueezeExcitation(nn.Module):
     """A gate for every channel, from the averages of all: (N, C, H, W) → the same shape.
 

@@ -84,6 +84,17 @@ def maps(net: nn.Module, x: Tensor, strides: Sequence[int]) -> list[Tensor]:
     return [found[stride] for stride in strides]
 
 
+def last_map(net: nn.Module, x: Tensor) -> Tensor:
+    """What the head is given, before it is averaged: (N, channels, H, W) → (N, C', H', W').
+
+    Raises:
+        UsageError: the network does not name the steps before its head.
+    """
+    for step in _steps(net):
+        x = step(x)
+    return x
+
+
 def strides(net: nn.Module, x: Tensor) -> list[int]:
     """The strides of the maps that ``maps`` can give for pictures like these, rising."""
     return sorted(_last_maps(net, x, x.shape[-1]))

@@ -26,12 +26,12 @@ def narrowed(width: float) -> dict[str, Any]:
 
 
 class Backbone(nn.Module):
-    """A classifier without its head: the last map of each size.
+    """A classifier without its head: the last map of each size, or the last of all.
 
     Args:
         name: of the classifier; it says what its steps are (``trunk``).
         channels: of the pictures.
-        strides: of the maps that are wanted, such as (8, 16, 32).
+        strides: of the maps that are wanted, such as (8, 16, 32); without any, the last map is.
         options: of the classifier, such as ``width``.
         fewer: whether it may lack the coarsest of them, as SqueezeNet does.
 
@@ -62,12 +62,12 @@ class Backbone(nn.Module):
             )
         self.net = models.create(name, channels=channels, **options)
         with torch.device("meta"):
-            side = 8 * max(strides)  # borders that a network does not pad must not count
+            side = 8 * max(strides, default=32)  # unpadded borders must not count
             whole, x = self.whole(channels), torch.empty(1, channels, side, side)
             if fewer:
                 last = max(parts.strides(whole, x))
                 strides = tuple(stride for stride in strides if stride <= last)
-            found = parts.maps(whole, x, strides)
+            found = parts.maps(whole, x, strides) if strides else [parts.last_map(whole, x)]
         self.strides = strides
         self.widths = [each.shape[1] for each in found]
         setattr(self.net, parts.head(self.net)[0].partition(".")[0], nn.Identity())
@@ -77,7 +77,9 @@ class Backbone(nn.Module):
         return models.create(self.name, channels=channels, **self.options).eval()
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, channels, H, W) → maps (N, C', ⌈H/stride⌉, ⌈W/stride⌉), one a stride."""
+        """(N, channels, H, W) → maps (N, C', ⌈H/stride⌉, ⌈W/stride⌉), one a stride or the last."""
+        if not self.strides:
+            return [parts.last_map(self.net, x)]
         return parts.maps(self.net, x, self.strides)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from boda.files import atomic_write
 from boda.report import about, boxes, confusion, results
 from boda.report.parts import esc
+from boda.report.recognition import recognition
 from boda.report.stages import stages
 
 
@@ -45,7 +46,9 @@ def write_report(
         evaluation: ``split, samples, metrics, per_class, confusion`` (K, K) with rows = truth, and
             ``calibration``, as ``boda.metrics.classification`` gives them; of boxes ``curves``
             ``{class: {"recall", "precision", "scores"}}`` and ``voc`` ``{rule: {class: figure}}``,
-            and in ``confusion`` the background as the last row and column.
+            and in ``confusion`` the background as the last row and column; of identities ``episodes``
+            ``{kind: {"ways", "shots", "count", "left_out"}}`` and ``roc`` ``{"false_accept",
+            "true_accept"}``.
         gallery: pictures the network got wrong: ``{"image": (H, W, 3) uint8, "source", "truth",
             "predicted", "score"}``; 40 are shown, of a classifier the surest, else the first; the
             rest is not even encoded.
@@ -73,6 +76,7 @@ def page(
         "Stages": stages(record),
         "Classes": results.classes(record, evaluation) + boxes.voc(evaluation),
         "Curves": boxes.curves(evaluation),
+        "Recognition": recognition(evaluation),
         "Confusion": confusion.confusion(evaluation, names, str(record.get("task"))),
         "Calibration": results.calibration(evaluation),
         "Mistakes": results.mistakes(record, evaluation, gallery),

@@ -48,7 +48,7 @@ def headline(
         split, samples = esc(evaluation.get("split") or "held-back"), evaluation.get("samples")
         told = f"<b>{esc(WORDS.get(key, key))}</b> on "
         told += f"{count(samples)} {split} pictures" if samples else f"the {split} split"
-        out += _hero(_figure(key, metrics[key]), told, _interval(key, metrics[key], samples))
+        out += _hero(_figure(key, metrics[key]), told, _interval(key, metrics, samples))
     else:
         values = [v for row in history if (v := finite(row.get(f"val_{key}"))) is not None]
         if values:
@@ -57,9 +57,9 @@ def headline(
             note = "Chosen as the best epoch, so a little too kind: evaluate on unseen pictures."
             out += _hero(_figure(key, best), told, note)
     tiles = "".join(
-        f"<li><b>{_figure(name, value)}</b>{esc(WORDS.get(name, name))}</li>"
+        f"<li><b>{_figure(name, value)}{_either_way(name, metrics)}</b>{esc(WORDS.get(name, name))}</li>"
         for name, value in metrics.items()
-        if name != key
+        if name != key and not name.endswith("_interval")
     )
     out += f'<ul class="tiles">{tiles}</ul>' if tiles else ""
     out += _facts(record, history, evaluation, classes)
@@ -147,9 +147,17 @@ def _figure(key: str, value: object) -> str:
     return f"{number:.3f}" if key in PLAIN or not 0 <= number <= 1 else percent(number)
 
 
-def _interval(key: str, value: object, samples: object) -> str:
-    """How far chance alone could move the number; only for a share of independent samples."""
-    share, n = finite(value), finite(samples)
+def _either_way(key: str, metrics: Mapping[str, Any]) -> str:
+    """Half the width of a figure's 95 % interval, where the figures have it."""
+    half = finite(metrics.get(f"{key}_interval"))
+    return "" if half is None else f" ± {percent(half)}"
+
+
+def _interval(key: str, metrics: Mapping[str, Any], samples: object) -> str:
+    """How far chance alone could move the number; of independent samples, unless the figures say it."""
+    if told := _either_way(key, metrics):
+        return f"{told} (95 % interval): so far other episodes of the same pictures would lead"
+    share, n = finite(metrics.get(key)), finite(samples)
     if key != "accuracy" or share is None or not n:
         return ""
     low, high = wilson(share, int(n))
@@ -171,7 +179,9 @@ def _facts(
     versions = record.get("versions") or {}
     cost = evaluation.get("a_picture") or {}
     facts = {
-        "classes": count(classes) if classes else "",
+        ("identities" if record.get("task") == "match" else "classes"): count(classes)
+        if classes
+        else "",
         "pictures": count(sum(splits)) if splits else "",
         "parameters": count(record["parameters"]) if record.get("parameters") else "",
         "epochs": count(record.get("epochs") or len(history) or None),

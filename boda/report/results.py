@@ -20,7 +20,13 @@ GALLERY, ROWS, CLASSES = 40, 300, 1000
 LARGER = 288  # pixels of a picture with boxes or points on it
 PAIR = 480  # of two side by side
 COLOURS = 60  # classes of which the colour is told
-COUNTED = ("detect", "instances", "segment")  # a mistake is told by what is wrong, no score
+COUNTED = (
+    "detect",
+    "instances",
+    "segment",
+    "match",
+)  # a mistake is told by what is wrong, no score
+NAMED = ("classify", "match")  # one name was taken for another
 
 
 def class_names(record: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
@@ -164,11 +170,11 @@ def _card(task: str, entry: Mapping[str, Any]) -> str:
     said, truth, source = (esc(entry.get(k, "")) for k in ("predicted", "truth", "source"))
     sure = f" {percent(entry.get('score'), 0)}"
     told = f"<b>{said}</b>{'' if task in COUNTED else sure}<br>"
-    told += f'is <b class="truth">{truth}</b>' if task == "classify" else truth
+    told += f'is <b class="truth">{truth}</b>' if task in NAMED else truth
     picture, image = entry.get("image"), ""
     if picture is not None:
-        alt = f"a picture of {truth} taken for {said}" if task == "classify" else f"{truth}: {said}"
-        side = {"classify": THUMB, "segment": PAIR}.get(task, LARGER)
+        alt = f"a picture of {truth} taken for {said}" if task in NAMED else f"{truth}: {said}"
+        side = {"classify": THUMB, "segment": PAIR, "match": PAIR}.get(task, LARGER)
         image = thumbnail(picture, alt, side)
     name = esc(Path(str(entry.get("source", ""))).name)
     return f'<figure>{image}<figcaption>{told}<small title="{source}">{name}</small></figcaption></figure>'

@@ -50,11 +50,25 @@ WORDS = {
     "baseline_nme": "error of the mean shape",
     "failure_rate": "failures",
     "auc": "area under the curve",
+    "accuracy_within": "accuracy within a group",
+    "eer": "equal error rate",
+    "verification_accuracy": "same or not, ten folds",
+    "verification_accuracy_error": "its standard error",
+    "tar_at_far_0.01": "the same accepted, 1 % of others too",
+    "tar_at_far_0.001": "the same accepted, 0.1 % of others too",
+    "recall_at_1": "nearest is the same",
+    "recall_at_5": "one of five nearest is",
+    "map_at_r": "MAP@R",
+    "pixels_accuracy": "accuracy by bare pixels",
+    "pixels_accuracy_within": "within a group by bare pixels",
+    "pixels_auc": "area by bare pixels",
 }
 # Metrics that are no share of 1, or are not told as one; and those that are better when smaller.
-PLAIN = frozenset({"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "rate"})
+PLAIN = frozenset(
+    {"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "rate"}
+) | {"threshold"}
 SMALLER = frozenset(
-    {"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "failure_rate"}
+    {"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "failure_rate", "eer"}
 )
 THINGS = {
     "detect": "boxes",
@@ -98,5 +112,7 @@ MISTAKES = {
     "segment": "Those with the largest share of wrong pixels first. On the left what is there, on the "
     "right what it said.",
     "localize": "The worst first. Dashed white: what is there; in colour: what it said.",
+    "match": "Pictures whose most similar other one shows somebody else, the most similar first: on the "
+    "left the picture, on the right the one it was taken for. Look here for wrong folders.",
     "landmarks": "The largest error first. Rings: where the points are; discs: where it said.",
 }

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from boda.data.dataset import Batch, Pictures
+from boda.data.dataset import Batch, Pictures, epoch_order
 from boda.data.prepare import Preparation, Rule
 from boda.data.survey import Survey
 from boda.errors import UsageError
@@ -77,6 +77,10 @@ class Task(ABC):
             return self.method
         raise UsageError(f"{entry.name} is a network for {entry.task}, not for {self.name}.")
 
+    def of(self, method: Method) -> Task:
+        """This task, as the outputs of one of its methods are to be read; itself where all are alike."""
+        return self
+
     @abstractmethod
     def metrics(self, classes: Sequence[str]) -> Any:
         """An empty collector; its ``compute()`` tells the figures, flat, the headline among them."""
@@ -133,6 +137,10 @@ class Method(nn.Module, ABC):
         concludes: whether ``conclude`` makes it whole, so that nothing can be measured before.
         tunes: whether all of a network that was fitted before learns, however few the pictures are.
         reserve: seconds that ``conclude`` will take, as far as ``begin`` can tell.
+        together: how many neighbours in an epoch's order go to the same one of several processes.
+        noted: what ``forward`` tells of its batch beside the losses, scalars by name without gradients,
+            each in one of the turns; an epoch's history has their means over the pictures as
+            ``train_<name>``.
     """
 
     Config: ClassVar[type]
@@ -141,6 +149,7 @@ class Method(nn.Module, ABC):
     unexportable: ClassVar[str] = ""
     concludes: ClassVar[bool] = False
     tunes: ClassVar[bool] = False
+    together = 1
     reserve = 0.0
     scale: Tensor
     shift: Tensor
@@ -152,6 +161,7 @@ class Method(nn.Module, ABC):
     def __init__(self, net: nn.Module, preparation: Preparation, config: Any) -> None:
         super().__init__()
         self.net, self.config, self.channels = net, config, preparation.channels
+        self.noted: dict[str, Tensor] = {}
         self.size = preparation.height, preparation.width
         self.head = "" if parts.backbone(net) is not None else parts.head(net)[0]
         self.set_normalization(preparation)
@@ -205,6 +215,19 @@ class Method(nn.Module, ABC):
     def conclude(self, train: Pictures, val: Pictures | None, progress: Progress) -> list[Stage]:
         """After the fit, with its best weights: the stages that are no gradient descent."""
         return []
+
+    def order(self, pictures: Pictures, batch: int, seed: int, epoch: int) -> Tensor:
+        """The places of an epoch's pictures, one after the other; batches are cut from it.
+
+        It follows from its arguments alone, and is equally long in every epoch.
+
+        Args:
+            pictures: to learn from.
+            batch: pictures a step.
+            seed: of the fit.
+            epoch: from 0 on.
+        """
+        return epoch_order(len(pictures), seed, epoch)
 
     @abstractmethod
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:

@@ -23,6 +23,10 @@ from boda.data.identities import (
     group_of,
     known_before,
     leaks,
+    learned,
+    listed,
+    names_in,
+    numbered,
     rotated,
 )
 from boda.data.readers import read
@@ -168,7 +172,7 @@ def test_another_set_may_hold_known_people() -> None:
     ]
     left, problems = known_before(dataset, ["a", "x"])
     assert who(left) == {"all": {"b", "c"}} and left.pairs == dataset.pairs[1:]
-    assert "1 identity is in this data and what the network has learned from: 'a'" in told(problems)
+    assert "1 identity is in this data and what the network was fitted with: 'a'" in told(problems)
     assert known_before(dataset, ["x"]) == (dataset, [])
 
 
@@ -248,3 +252,33 @@ def test_sides_are_exchanged() -> None:
     turned = rotated(dataset).splits["all"]
     assert [s.size for s in turned[:8:2]] == [(2, 4), (4, 2), (2, 4), (4, 2)]
     assert [s.image.shape[:2] for s in turned[:8:2]] == [s.size for s in turned[:8:2]]
+
+
+def test_those_of_train_come_first() -> None:
+    """Other data has numbers of its own: only names count."""
+    dataset = of({"b": 2, "d": 1}, "train", val={"a": 1, "c": 2})
+    again = numbered(dataset)
+    assert again.classes == ["b", "d", "a", "c"] and learned(again) == ["b", "d"]
+    for samples in again.splits.values():
+        assert all(again.classes[sample.label or 0] == sample.identity for sample in samples)
+    assert names_in(again, "val") == ["a", "c"] and names_in(again, "test") == []
+    apart = dataclasses.replace(dataset, splits={"train": dataset.splits["val"]})
+    assert learned(numbered(apart)) == ["a", "c"]
+
+
+def test_who_is_in_two_splits_has_one_number() -> None:
+    again = numbered(of({"a": 1, "b": 1}, "train", val={"b": 2}))
+    assert [sample.label for sample in again.splits["val"]] == [1, 1]
+    assert [problem.severity for problem in leaks(again)[0]] == ["error"]
+
+
+def test_what_is_listed_is_found_by_its_places(tmp_path: Path) -> None:
+    files, truth = sets.runs(ways=4)
+    dataset = read(sets.zipped(tmp_path / "all_runs.zip", files), task="match")
+    found = listed(dataset, "test")
+    assert found is not None and len(found.episodes) == 2 and not len(found.pairs)
+    samples = dataset.splits["test"]
+    for support, queries, answers in found.episodes:
+        for query, answer in zip(queries, answers, strict=True):
+            assert samples[query].identity == samples[support[answer]].identity
+    assert len(truth) == 2 and listed(of({"a": 2, "b": 2}), "all") is None

@@ -55,6 +55,7 @@ CLASSES = {  # as the data has them
     "instances": 3,
     "localize": 3,
     "landmarks": 5,
+    "match": 3,
     "segment": 3,
 }
 

@@ -1,0 +1,1 @@
+"""``match``: who is it, known again from one picture?"""
