@@ -212,7 +212,6 @@ def test_non_max_suppression_comes_before_the_boxes_move() -> None:
 def test_features_do_not_depend_on_the_number_of_regions() -> None:
     method, pictures = small(classes=6), drawn(2)
     method.begin(pictures)
-    assert method.regions is not None
     seen = look(method, pictures, QUIET)
     assert seen.features.norm(dim=1).mean().item() == pytest.approx(20, rel=1e-3)
     image = torch.from_numpy(pictures.prepared(1)).permute(2, 0, 1)
@@ -224,13 +223,13 @@ def test_regions_are_searched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(proposals, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(proposals, "_known", type(proposals._known)())
     pictures, search = drawn(3), proposals.Proposals("fast", 2000)
-    first = search.all_of(pictures, QUIET)
+    first = search.all_of(pictures, torch.arange(3), QUIET)
     refuse = pytest.fail
     monkeypatch.setattr(proposals, "selective_search", lambda *_: refuse("searched again"))
     image = torch.from_numpy(pictures.prepared(1)).permute(2, 0, 1)
     assert torch.equal(search.of(image), first[1])
     proposals._known.clear()  # another process
-    again = search.all_of(pictures, QUIET)
+    again = search.all_of(pictures, torch.arange(3), QUIET)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert len(proposals.Proposals("fast", 5).of(image)) == 5
 

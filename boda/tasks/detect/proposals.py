@@ -48,20 +48,20 @@ class Proposals:
             _learn(name, boxes)
         return torch.from_numpy(boxes[: self.most].copy())
 
-    def all_of(self, pictures: Pictures, progress: Progress) -> list[Tensor]:
-        """The regions of each picture of a split; ``progress`` is told how far it is."""
+    def all_of(self, pictures: Pictures, places: Tensor, progress: Progress) -> list[Tensor]:
+        """The regions of the pictures at ``places``; ``progress`` is told how far it is."""
         names: list[bytes] = []
-        for batch in pictures.in_order(64):
+        for batch in pictures.batches(places, 64):
             names += [self._name(image) for image in batch.images]
         key = hashlib.blake2b(b"".join(names), digest_size=16).hexdigest()
         file = cache_folder() / "regions" / f"{key}.safetensors"
         found = _recall(file)
         if found is None:
             found = []
-            for batch in pictures.in_order(64):
+            for batch in pictures.batches(places, 64):
                 for image in batch.images:
                     found.append(self.anew(image))
-                    progress.advance(len(found), len(pictures))
+                    progress.advance(len(found), len(places))
             _remember(file, found)
         for name, boxes in zip(names, found, strict=True):
             _learn(name, boxes)

@@ -7,7 +7,8 @@ what follows the gradient descent. Its faults are there to be measured: every re
 network, a picture takes a second, and no stage learns from the ones behind it.
 
 Deviations: the network of ``boda.models.rcnn``, the engine's optimizer, as many regions of each
-picture in a batch; margins are made comparable between classes (Platt 1999).
+picture in a batch; at most 600 pictures are learned from; margins are made comparable between
+classes (Platt 1999).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from boda.data.dataset import Batch, Pictures, objects_in
+from boda.data.dataset import Batch, Pictures, epoch_order, objects_in
 from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.ops.anchors import match_anchors
@@ -43,6 +44,7 @@ POSITIVE = 0.5  # IoU with an object from which fine-tuning takes a region for i
 LOOKS = 12_000  # at pictures in fine-tuning
 AT_ONCE = 256  # crops
 FEW = 5  # pictures that time is measured on
+MACHINE = 20  # seconds that a class's support vector machine takes, about
 
 
 @dataclass
@@ -60,6 +62,10 @@ class Config(Optimizing):
         default=32,
         metadata={"help": "regions a picture in a step of fine-tuning, a quarter objects"},
     )
+    most_pictures: int = field(
+        default=600,
+        metadata={"help": "most pictures that it learns from, since it looks at all their regions"},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +75,8 @@ class Config(Optimizing):
             raise UsageError(f"mode is {self.mode}; it is {' or '.join(MODES)}.")
         if min(self.proposals, self.samples) < 4:
             raise UsageError("proposals and samples must not be less than 4.")
+        if self.most_pictures < 1:
+            raise UsageError("most_pictures must be 1 or more: it learns from them.")
         if self.crop < 64:
             raise UsageError(f"crop is {self.crop}; the network needs crops of 64 pixels or more.")
 
@@ -87,16 +95,19 @@ class RCNN(Detector):
     def __init__(self, net: torch.nn.Module, preparation: Any, config: Any) -> None:
         super().__init__(net, preparation, config)
         self.search = Proposals(config.mode, config.proposals)
-        self.regions: list[Tensor] | None = None  # of the training pictures
+        self.regions: dict[int, Tensor] = {}  # of the training pictures that it learns from
 
     @classmethod
     def prefers(cls, survey: Survey, start: Start) -> dict[str, Default]:
         """Fewer looks, since each is at many regions; no augmentation."""
-        epochs = int(min(60, max(3, LOOKS / max(1, survey.samples))))
+        some = min(survey.samples, cls.Config.most_pictures)
+        epochs = int(min(60, max(3, LOOKS / max(1, some))))
         rate, why = 1e-3, "usual for Adam's steps"
         if start != "scratch":
             rate, why = 3e-4, "the backbone's weights are good already"
+        fewer = f"all their regions are looked at: so many of {survey.samples:,} are learned from"
         return {
+            **({"most_pictures": Default(some, fewer)} if some < survey.samples else {}),
             "epochs": Default(epochs, f"about {LOOKS:,} looks at pictures, 3 to 60 epochs"),
             "batch": Default(4, "with 32 regions of each, the paper's 128"),
             "rate": Default(rate, why),
@@ -109,18 +120,30 @@ class RCNN(Detector):
         return {"features": Default(self.net.head.in_features, "numbers that tell a region")}  # type: ignore[union-attr]
 
     def begin(self, train: Pictures, progress: Progress | None = None) -> list[Stage]:
-        """Search the regions of all training pictures."""
+        """Search the regions of the training pictures."""
         clock = time.monotonic()
-        self.regions = self.search.all_of(train, progress or Progress(quiet=True))
+        places = self.places(train)
+        found = self.search.all_of(train, places, progress or Progress(quiet=True))
+        self.regions = dict(zip(places.tolist(), found, strict=True))
         seconds = time.monotonic() - clock
-        some = range(min(FEW, len(train)))
+        some = places[:FEW].tolist()
         self.eval()
         clock = time.monotonic()
         for i in some:
             self.features(torch.from_numpy(train.prepared(i)).permute(2, 0, 1), self.regions[i])
-        # Half as long again for the machines and the validation.
-        self.reserve = 1.5 * len(train) * (time.monotonic() - clock) / len(some)
+        features = len(places) * (time.monotonic() - clock) / len(some)
+        self.reserve = 1.3 * features + MACHINE * len(self.net.margin)  # type: ignore[arg-type]
         return [Stage("regions", round(seconds, 3), of_regions(self.regions, train))]
+
+    def places(self, train: Pictures) -> Tensor:
+        """(n,) int64, the training pictures that it learns from, from all parts of them."""
+        count = min(len(train), self.config.most_pictures)
+        return torch.arange(count) * len(train) // count
+
+    def order(self, pictures: Pictures, batch: int, seed: int, epoch: int) -> Tensor:
+        """Those pictures, in an order of the epoch's own."""
+        places = self.places(pictures)
+        return places[epoch_order(len(places), seed, epoch)]
 
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
         """{"classes": the cross entropy of the drawn regions}, half of them mirrored."""
@@ -138,7 +161,7 @@ class RCNN(Detector):
         """
         boxes, pictures, labels = [], [], []
         for i, (own, own_labels) in enumerate(objects_in(batch)):
-            known = self.regions[int(batch.index[i])] if self.regions is not None else None
+            known = self.regions.get(int(batch.index[i]))
             regions = self.search.of(batch.images[i]) if known is None else known
             regions = torch.cat([own, regions.to(own.device)])
             given = match_anchors(regions, own, POSITIVE, POSITIVE)

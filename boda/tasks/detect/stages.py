@@ -94,12 +94,11 @@ def conclude(
 
 def look(method: RCNN, train: Pictures, progress: Progress) -> Seen:
     """The features of all regions; of every second picture, or fewer, where memory ends."""
-    assert method.regions is not None
     classes, columns = method.net.margin.shape  # type: ignore[misc]
     known = objects_in(train)
-    count = sum(len(r) + len(own) for r, (own, _) in zip(method.regions, known, strict=True))
+    count = sum(len(regions) + len(known[i][0]) for i, regions in method.regions.items())
     step = 1 + int(4 * count * int(columns) / memory_budget())
-    used = torch.arange(0, len(train), step)
+    used = method.places(train)[::step]
     rows: list[tuple[Tensor, ...]] = []
     total = 0
     for batch in train.batches(used, 32):
@@ -186,15 +185,16 @@ def overlaps(boxes: Tensor, own: Tensor, labels: Tensor, classes: int) -> tuple[
     return overlap, nearest
 
 
-def of_regions(regions: list[Tensor], train: Pictures) -> dict[str, float]:
+def of_regions(regions: dict[int, Tensor], train: Pictures) -> dict[str, float]:
     """How many a picture has, and how many of the objects one of them overlaps by half."""
+    known = objects_in(train)
     best = [
         pairwise(iou, own, some).amax(1) >= FOUND
-        for (own, _), some in zip(objects_in(train), regions, strict=True)
-        if len(own)
+        for i, some in regions.items()
+        if len(own := known[i][0])
     ]
     share = torch.cat(best).float().mean().item() if best else 0.0
-    count = sum(len(each) for each in regions) / len(regions)
+    count = sum(len(each) for each in regions.values()) / len(regions)
     return {"a picture": round(count, 1), "share of the objects": round(share, 4)}
 
 
