@@ -183,7 +183,7 @@ class Segmenter(Method):
         return net.decode(self.size, *net.encoded(values)).float().softmax(1)
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        """AdamW or SGD; what is one-dimensional (norms, biases) is not decayed."""
+        """The one that is named; what is one-dimensional (norms, biases) is not decayed."""
         groups = self.groups(self.config.weight_decay, self.config.layer_decay)
         return [optimizer(groups, self.config.optimizer, rate)]
 

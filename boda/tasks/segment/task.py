@@ -38,8 +38,13 @@ class Segment(Task):
         seen = f"{survey.samples} pictures"
         height, width = _size(survey)
         entry = models.entry(model or MODEL)
-        rate, why = 2e-3, "usual for Adam's steps with batch norms"
+        optimizer, better = (
+            "muon",
+            "from random weights its steps teach several times as much as Adam's",
+        )
+        rate, why = 4e-3, "usual for Muon with batch norms"
         if start != "scratch":
+            optimizer, better = "adamw", "small steps, of weights that are good already"
             rate, why = 5e-4, "the backbone's weights are good already"
         epochs = int(min(300, max(12, LOOKS / max(1, survey.samples))))
         return {
@@ -50,6 +55,7 @@ class Segment(Task):
                 f"{height}x{width}",
                 f"pictures of about {survey.height}×{survey.width}; the longer side at most {LARGEST}",
             ),
+            "optimizer": Default(optimizer, better),
             "rate": Default(rate, why),
             "batch": Default(8, "every picture has thousands of labels"),
             "epochs": Default(epochs, f"{seen}: about {LOOKS:,} looks, 12 to 300 epochs"),
