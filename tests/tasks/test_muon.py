@@ -45,7 +45,9 @@ def test_a_step_is_as_long_as_adams() -> None:
         kernel.grad = size * torch.randn(24, 12, 3, 3, generator=torch.Generator().manual_seed(0))
         Muon([{"params": [kernel]}], 0.01).step()
         # Of 24 × 108 numbers 24 singular values are about 1: the mean square is 1/108.
-        assert kernel.detach().square().mean().sqrt().item() == pytest.approx(0.01 * LENGTH, rel=0.2)
+        assert kernel.detach().square().mean().sqrt().item() == pytest.approx(
+            0.01 * LENGTH, rel=0.2
+        )
 
 
 def test_what_is_no_matrix_learns_as_by_adamw() -> None:
