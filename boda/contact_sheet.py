@@ -1,4 +1,4 @@
-"""Many pictures on one sheet, each over its caption. No torch."""
+"""Many pictures on one sheet, each over its caption or edge by edge. No torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 
 from boda.fonts import text_font
 from boda.pen import GREEN, INK, MUTED, PAPER, RED, RULE, fitted, shorten
+
+CELL = 64  # pixels up to which the pictures of a grid are enlarged
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,38 @@ def contact_sheet(
         pen.rectangle((left - 1, top - 1, left + small.width, top + small.height), outline=RULE)
         _write_caption(pen, note, x, y + cell + 8, cell, line)
     return np.asarray(sheet)
+
+
+def picture_grid(pictures: Sequence[np.ndarray], columns: int = 0) -> np.ndarray:
+    """Many pictures of one size, edge by edge and without captions, as samples are shown.
+
+    Tiny ones are enlarged by a whole factor, in hard-edged squares.
+
+    Args:
+        pictures: (H, W, 3) or (H, W) uint8, all of one size, row after row.
+        columns: pictures in a row; 0 makes as many rows as columns, or one less.
+
+    Returns:
+        (H', W', 3) uint8; white lines of two pixels between them.
+
+    Raises:
+        ValueError: no pictures, or of several sizes.
+    """
+    sizes = {picture.shape[:2] for picture in pictures}
+    if len(sizes) != 1:
+        raise ValueError(f"pictures of {len(sizes)} sizes; one is meant")
+    (height, width) = sizes.pop()
+    factor, line = max(1, CELL // max(height, width)), 2
+    columns = min(columns or math.ceil(math.sqrt(len(pictures))), len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    high, wide = height * factor + line, width * factor + line
+    grid = np.full((rows * high - line, columns * wide - line, 3), PAPER, np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = i // columns * high, i % columns * wide
+        large = picture.repeat(factor, 0).repeat(factor, 1)
+        colour = large if large.ndim == 3 else large[..., None]
+        grid[top : top + height * factor, left : left + width * factor] = colour
+    return grid
 
 
 def _write_caption(

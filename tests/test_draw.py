@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from boda import draw, fonts, pen
-from boda.contact_sheet import Caption, contact_sheet
+from boda.contact_sheet import Caption, contact_sheet, picture_grid
 from boda.errors import DataError
 from boda.types import Prediction
 
@@ -215,6 +215,24 @@ def test_contact_sheet():
     assert contact_sheet(pictures[:1], ["a"], 9).shape[1] == 2 * 24 + 160
     with pytest.raises(ValueError, match="1 pictures but 0"):
         contact_sheet(pictures[:1], [])
+
+
+def test_picture_grid():
+    """Five pictures of 10×30 in three columns, twice as large, and a place that stays white."""
+    pictures = [picture(10, 30) // 2 + i for i in range(4)] + [picture(10, 30)[..., 0] // 2]
+    grid = picture_grid(pictures)
+    assert grid.shape == (2 * 20 + 2, 3 * 60 + 2 * 2, 3)
+    for i, one in enumerate(pictures):
+        top, left = i // 3 * 22, i % 3 * 62
+        expected = one if one.ndim == 3 else np.stack([one] * 3, 2)
+        for y, x in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            assert np.array_equal(grid[top + y : top + 20 : 2, left + x : left + 60 : 2], expected)
+    assert (grid[20:22] == 255).all() and (grid[:, 60:62] == 255).all()
+    assert (grid[22:, 124:] == 255).all()
+    assert picture_grid([picture(100, 80)] * 3, 1).shape == (304, 80, 3)
+    for wrong in ([], [picture(8, 8), picture(8, 9)]):
+        with pytest.raises(ValueError, match="one is meant"):
+            picture_grid(wrong)
 
 
 def test_long_names_are_cut_to_fit():
