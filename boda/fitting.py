@@ -62,7 +62,7 @@ def fit(
     plan, config, net_options, defaults = planning.settle(
         task, entry, defaults, options, settings, of_weights
     )
-    _refuse_early(plan, config, options, len(dataset.classes))
+    _refuse_early(plan, tasks.method(method_name), config, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
     found = None
     if options.weights:
@@ -258,18 +258,10 @@ def _conclude(
     run.finish(engine.elapsed)
 
 
-def _refuse_early(plan: Plan, config: dict[str, Any], options: FitOptions, classes: int) -> None:
+def _refuse_early(plan: Plan, kind: type[Method], config: dict[str, Any], classes: int) -> None:
     """What need not wait until all pictures have been looked at."""
     choose_precision(plan.precision, choose_device(plan.device))
-    shown = config.get("pictures", 0)
-    if plan.batch < 2 * shown:
-        raise UsageError(
-            f"--batch {plan.batch} with {shown} pictures of each: give {2 * shown} or more, so that a "
-            "batch has two identities to tell apart."
-        )
-    given = config.get("class_weights") or ()
-    if given and len(given) != classes:
-        raise UsageError(f"class_weights has {len(given)} numbers for {classes} classes.")
+    kind.refuse(config, classes, plan.batch)
 
 
 def _try(method: Method, preparation: Preparation) -> None:

@@ -26,6 +26,7 @@ TASKS = ("segment", "instances")  # those that know what covers a pixel
 PEOPLE = ("person", "pedestrian", "portrait", "사람")
 CLEAR = "transparent"
 SHARE = 60  # the picture's longer side is that many radii of the blur, where none is given
+LEAST = 1e-3  # of the picture is somebody; less is a stray pixel
 CELLS = 28  # pixels of an instance's mask in the network, He et al. 2017 (arXiv 1703.06870)
 
 
@@ -186,7 +187,7 @@ def _seen(
 
 
 def _check_there(predictor: Predictor, number: int, shares: np.ndarray, source: str) -> None:
-    if shares[number] > 0:
+    if shares[number] >= LEAST:
         return
     order = np.argsort(-shares, kind="stable")
     told = [f"{predictor.classes[i]} {shares[i]:.1%}" for i in order if shares[i] > 0]

@@ -339,6 +339,10 @@ def test_what_is_refused() -> None:
         DataError, match=r"me\.png: the network sees no person in it; it sees a 100\.0%"
     ):
         portrait(nobody, picture, source="me.png")
+    stray = np.zeros((2, 40, 40), np.float32)
+    stray[0], stray[:, 3, 5] = 1.0, (0.0, 1.0)
+    with pytest.raises(DataError, match=r"sees no person in it; it sees a 99\.9%"):
+        portrait(stub(stray, ["a", "person"]), picture, source="me.png")
     with pytest.raises(UsageError, match="--keep which one stays sharp: cat, dog"):
         class_to_keep(stub(np.zeros((2, 4, 4)), ["cat", "dog"]))
     with pytest.raises(UsageError, match="Did you mean person"):

@@ -200,6 +200,22 @@ class Method(nn.Module, ABC):
         """What of its task's defaults is otherwise for this method."""
         return {}
 
+    @classmethod
+    def refuse(cls, config: dict[str, Any], classes: int, batch: int) -> None:
+        """Settings that do not fit the data or each other, before anything is done.
+
+        Args:
+            config: the settings, by name.
+            classes: how many the data has.
+            batch: pictures a step.
+
+        Raises:
+            UsageError: they do not.
+        """
+        given = config.get("class_weights") or ()
+        if given and len(given) != classes:
+            raise UsageError(f"class_weights has {len(given)} numbers for {classes} classes.")
+
     def begin(self, train: Pictures, progress: Progress | None = None) -> list[Stage]:
         """Before a fit, or the rest of one: what the pictures must know of this configuration.
 

@@ -49,6 +49,17 @@ class Embedder(Method):
         self.head = ""  # what it learns is not a layer upon fixed features
         self.together = config.pictures
 
+    @classmethod
+    def refuse(cls, config: dict[str, Any], classes: int, batch: int) -> None:
+        """A batch in which there are no two to tell apart."""
+        super().refuse(config, classes, batch)
+        shown = config["pictures"]
+        if batch < 2 * shown:
+            raise UsageError(
+                f"--batch {batch} with {shown} pictures of each: give {2 * shown} or more, so that "
+                "a batch has two identities to tell apart."
+            )
+
     @property
     def measure(self) -> Measure:
         """How far its vectors are from each other."""

@@ -116,6 +116,15 @@ class Segmenter(Method):
             ),
         }
 
+    @classmethod
+    def refuse(cls, config: dict[str, Any], classes: int, batch: int) -> None:
+        """A ground that is no class."""
+        super().refuse(config, classes, batch)
+        if not -1 <= config["ground"] < classes:
+            raise UsageError(
+                f"ground={config['ground']}, and the classes are 0 to {classes - 1}; -1 = none."
+            )
+
     def logits(self, images: Tensor) -> Tensor:
         """(N, C, H, W) uint8 → (N, classes, H, W)."""
         x = self.normalize(images)
