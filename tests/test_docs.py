@@ -95,8 +95,10 @@ def verbs() -> dict[str, Any]:
     return typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
-def options_of(verb: str) -> set[str]:
-    parameters = verbs()[verb].params
+def options_of(verb: str, inner: str) -> set[str]:
+    """Of a verb; of one that has verbs of its own, of the inner one."""
+    command = verbs()[verb]
+    parameters = getattr(command, "commands", {}).get(inner, command).params
     return {option for each in parameters for option in [*each.opts, *each.secondary_opts]}
 
 
@@ -105,7 +107,10 @@ def wrong_in(line: str) -> str | None:
     verb, *words = shlex.split(line, comments=True)[1:]
     if verb not in verbs():
         return f"no command {verb}"
-    known = options_of(verb)
+    inner = getattr(verbs()[verb], "commands", None)
+    if inner is not None and (not words or words[0] not in inner):
+        return f"{verb} has no command {' '.join(words[:1])}"
+    known = options_of(verb, words[0] if words else "")
     for word, value in pairwise([*words, ""]):
         if word.startswith("-") and word not in {*known, "--help", "-h", "--debug"}:
             return f"{verb} has no {word}"
@@ -142,7 +147,7 @@ def test_a_wrong_command_is_noticed() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_spans_that_are_options_alone_are_options_of_fit(document: str) -> None:
     """`--balance` in a sentence: some command has it."""
-    known = {"--help"}.union(*(options_of(verb) for verb in verbs()))
+    known = {"--help"}.union(*(options_of(verb, "") for verb in verbs()))
     spans = [span.split()[0] for span in SPAN.findall(prose(document)) if span.startswith("--")]
     assert [span for span in spans if span not in known] == []
 
