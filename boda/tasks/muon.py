@@ -103,5 +103,5 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     a, b, c = QUINTIC
     for _ in range(ROUNDS):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return (x.mT if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)
