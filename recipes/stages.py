@@ -106,12 +106,13 @@ def table(out: Path) -> None:
     kinds = list(dict.fromkeys(row["what"] for row in rows))
     figure, axes = pyplot.subplots(1, len(kinds), figsize=(4.4 * len(kinds), 3.4), squeeze=False)
     for axis, what in zip(axes[0], kinds, strict=True):
-        for row in rows:
+        for number, row in enumerate(rows):
             if row["what"] == what:
                 axis.plot(row["milliseconds"], row["map50"], "o", color="#2563eb")
                 axis.plot(row["milliseconds"], row["map_small"], "o", color="#9ca3af")
                 place = (row["milliseconds"], row["map50"])
-                axis.annotate(row["model"], place, (4, 5), textcoords="offset points", fontsize=7)
+                beside = (4, -10 if number % 2 else 5)  # names of neighbours stand apart
+                axis.annotate(row["model"], place, beside, textcoords="offset points", fontsize=7)
         axis.set(title=what, xlabel="ms a picture", ylabel="mAP", xscale="log", ylim=(0, 1.05))
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].plot([], [], "o", color="#2563eb", label="mAP at IoU 0.5")

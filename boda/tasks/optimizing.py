@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from boda.errors import UsageError, unknown
+from boda.tasks.base import Default
 from boda.tasks.muon import Muon
 
 OPTIMIZERS = ("sgd", "adamw", "muon")
 CHOICE = "sgd (Nesterov, 0.9), adamw, or muon"
+LIGHT = 5_000_000  # parameters; Muon's steps of wide layers take longer than their gradients
 
 
 @dataclass
@@ -46,3 +48,32 @@ def optimizer(groups: list[dict[str, Any]], name: str, rate: float) -> torch.opt
     if name == "muon":
         return Muon(groups, rate)
     return torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True, fused=True)
+
+
+def from_scratch(parameters: int, adam: float, muon: float = 1e-2) -> dict[str, Default]:
+    """Optimizer and rate of a network that begins with random weights.
+
+    Args:
+        parameters: how many it has.
+        adam: a rate that is usual for AdamW.
+        muon: and for Muon.
+    """
+    if parameters > LIGHT:
+        return {
+            "optimizer": Default(
+                "adamw", f"{parameters:,} parameters: Muon's steps would take long"
+            ),
+            "rate": Default(adam, "usual for Adam's steps with batch norms"),
+        }
+    return {
+        "optimizer": Default("muon", "a small network: each step teaches more than one of Adam's"),
+        "rate": Default(muon, "usual for Muon with batch norms"),
+    }
+
+
+def gently(rate: float) -> dict[str, Default]:
+    """Optimizer and rate of a network that begins with weights from before."""
+    return {
+        "optimizer": Default("adamw", "small steps, of weights that are good already"),
+        "rate": Default(rate, "the weights are good already"),
+    }

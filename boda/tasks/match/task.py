@@ -17,6 +17,7 @@ from boda.metrics.recognition import Recognition
 from boda.tasks.base import Default, Method, Start, Task, tasks
 from boda.tasks.match.embedder import Embedder
 from boda.tasks.match.gallery import beside, thumbnail, worst
+from boda.tasks.optimizing import from_scratch, gently
 
 DRAWN = 48  # pixels; the lines of larger drawings are not known better
 LARGEST = 160  # pixels of the working picture's longer side, of photographs
@@ -64,7 +65,7 @@ class Match(Task):
         return {
             "model": chosen,
             "size": _size(models.entry(chosen.value), survey, seen),
-            **_recipe(survey, start, turned),
+            **_recipe(models.entry(chosen.value), survey, start, turned),
             "channels": Default(1 if survey.gray else 3, seen),
             "augment": _augmentation(survey, seen),
             "rotations": Default(
@@ -147,19 +148,16 @@ def _size(entry: models.Entry, survey: Survey, seen: str) -> Default:
     return Default(shape, f"{seen}:{same} multiples of {STEP}, at most {wanted} and what is needed")
 
 
-def _recipe(survey: Survey, start: Start, turned: bool) -> dict[str, Default]:
+def _recipe(entry: models.Entry, survey: Survey, start: Start, turned: bool) -> dict[str, Default]:
     """Optimizer, rate, batch as P×K, and epochs."""
     people, pictures = max(2, survey.classes), survey.samples
     people, pictures = (4 * people, 4 * pictures) if turned else (people, pictures)
     shown = min(SHOWN, max(2, pictures // people))
     ways = max(2, min(32, people // 2))
     epochs = int(min(100, max(10, 300_000 / max(1, pictures))))
-    optimizer, rate, better = "muon", 1e-2, "from random weights its steps teach more than Adam's"
-    if start != "scratch":
-        optimizer, rate, better = "adamw", 3e-4, "small steps, of weights that are good already"
+    steps = from_scratch(entry.parameters, adam=1e-3) if start == "scratch" else gently(3e-4)
     return {
-        "optimizer": Default(optimizer, better),
-        "rate": Default(rate, f"usual for {optimizer}"),
+        **steps,
         "batch": Default(
             shown * ways, f"P×K: {shown} pictures of each of {ways} of {people:,} identities"
         ),

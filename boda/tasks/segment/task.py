@@ -14,6 +14,7 @@ from boda.data.survey import Survey
 from boda.metrics.segmentation import Segmentation
 from boda.outputs import class_map
 from boda.tasks.base import Default, Start, Task, tasks
+from boda.tasks.optimizing import from_scratch, gently
 from boda.tasks.segment.gallery import worst
 
 LARGEST = 256  # pixels of the working picture's longer side
@@ -38,14 +39,9 @@ class Segment(Task):
         seen = f"{survey.samples} pictures"
         height, width = _size(survey)
         entry = models.entry(model or MODEL)
-        optimizer, better = (
-            "muon",
-            "from random weights its steps teach several times as much as Adam's",
-        )
-        rate, why = 4e-3, "usual for Muon with batch norms"
-        if start != "scratch":
-            optimizer, better = "adamw", "small steps, of weights that are good already"
-            rate, why = 5e-4, "the backbone's weights are good already"
+        steps = gently(5e-4)
+        if start == "scratch":
+            steps = from_scratch(entry.parameters, adam=2e-3)
         epochs = int(min(300, max(12, LOOKS / max(1, survey.samples))))
         return {
             "model": Default(
@@ -55,8 +51,7 @@ class Segment(Task):
                 f"{height}x{width}",
                 f"pictures of about {survey.height}×{survey.width}; the longer side at most {LARGEST}",
             ),
-            "optimizer": Default(optimizer, better),
-            "rate": Default(rate, why),
+            **steps,
             "batch": Default(8, "every picture has thousands of labels"),
             "epochs": Default(epochs, f"{seen}: about {LOOKS:,} looks, 12 to 300 epochs"),
             "ema": Default(0.998, "averaged weights segment better than the last ones"),
