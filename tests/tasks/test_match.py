@@ -196,11 +196,12 @@ def test_defaults_follow_the_pictures() -> None:
         Survey(2720, 136, 105, 105, True, 20, 20, format="omniglot", drawn=True), None
     )
     values = {name: default.value for name, default in drawn.items()}
-    assert values["model"] == "embedding-conv4" and values["size"] == "64"
+    assert values["model"] == "embedding-conv4" and values["size"] == "48"
     assert values["augment"] == "digits" and values["rotations"] is True
     assert values["batch"] == 32 * values["pictures"]
     faces = task.defaults(Survey(400, 40, 112, 92, True, 10, 10, format="identities"), None)
-    assert faces["size"].value == "112x96" and faces["rotations"].value is False
+    assert faces["size"].value == "64x48" and faces["rotations"].value is False
+    assert faces["augment"].value == "digits" and faces["optimizer"].value == "muon"
     photos = task.defaults(Survey(400, 40, 480, 640, False, 10, 10), None)
     assert photos["model"].value == "embedding-resnet20-strided"
     assert task.defaults(Survey(400, 40, 64, 64, True, 10, 10), "siamese-koch")["size"].value == 105

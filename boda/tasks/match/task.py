@@ -20,7 +20,8 @@ from boda.tasks.match.gallery import beside, thumbnail, worst
 from boda.tasks.optimizing import from_scratch, gently
 
 DRAWN = 48  # pixels; the lines of larger drawings are not known better
-LARGEST = 160  # pixels of the working picture's longer side, of photographs
+GRAY = 64  # of gray pictures: with few people larger ones are learned by heart
+LARGEST = 160  # of the working picture's longer side, of photographs in colour
 STEP = 16  # what its sides are multiples of
 SHOWN = 4  # pictures of each in a batch
 PIXELS_COMPARED = 1000  # pictures of which every pair's pixels are compared
@@ -67,7 +68,7 @@ class Match(Task):
             "size": _size(models.entry(chosen.value), survey, seen),
             **_recipe(models.entry(chosen.value), survey, start, turned),
             "channels": Default(1 if survey.gray else 3, seen),
-            "augment": _augmentation(survey, seen),
+            "augment": _augmentation(seen),
             "rotations": Default(
                 turned,
                 "a character that is turned by 90° is another one: four times as many to learn from"
@@ -137,7 +138,7 @@ def _size(entry: models.Entry, survey: Survey, seen: str) -> Default:
     if entry.smallest == entry.size[0]:
         return Default(entry.smallest, f"the size {entry.name} is made for")
     longer, shorter = max(survey.height, survey.width), min(survey.height, survey.width)
-    wanted = DRAWN if survey.drawn else min(LARGEST, longer)
+    wanted = DRAWN if survey.drawn else min(GRAY if survey.gray else LARGEST, longer)
     least = -(-entry.smallest // STEP) * STEP
     sides = [
         max(least, STEP * round(wanted * side / max(1, longer) / STEP))
@@ -167,7 +168,5 @@ def _recipe(entry: models.Entry, survey: Survey, start: Start, turned: bool) -> 
     }
 
 
-def _augmentation(survey: Survey, seen: str) -> Default:
-    if survey.drawn:
-        return Default("digits", f"{seen}: moved a little, never mirrored")
-    return Default("poses", f"{seen}: mirrored, turned, scaled and lit otherwise")
+def _augmentation(seen: str) -> Default:
+    return Default("digits", f"{seen}: moved a little; in a mirror it would be another one")
