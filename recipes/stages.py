@@ -96,7 +96,7 @@ def table(out: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     columns = ("what", "model", *TOLD, "milliseconds", "megabytes")
@@ -114,6 +114,9 @@ def table(out: Path) -> None:
                 beside = (4, -10 if number % 2 else 5)  # names of neighbours stand apart
                 axis.annotate(row["model"], place, beside, textcoords="offset points", fontsize=7)
         axis.set(title=what, xlabel="ms a picture", ylabel="mAP", xscale="log", ylim=(0, 1.05))
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].plot([], [], "o", color="#2563eb", label="mAP at IoU 0.5")
     axes[0][0].plot([], [], "o", color="#9ca3af", label="mAP of small objects")

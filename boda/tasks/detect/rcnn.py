@@ -44,7 +44,7 @@ POSITIVE = 0.5  # IoU with an object from which fine-tuning takes a region for i
 LOOKS = 12_000  # at pictures in fine-tuning
 AT_ONCE = 256  # crops
 FEW = 5  # pictures that time is measured on
-MACHINE = 20  # seconds that a class's support vector machine takes, about
+MACHINE = 5000  # regions a second for a class's support vector machine, about
 
 
 @dataclass
@@ -132,7 +132,8 @@ class RCNN(Detector):
         for i in some:
             self.features(torch.from_numpy(train.prepared(i)).permute(2, 0, 1), self.regions[i])
         features = len(places) * (time.monotonic() - clock) / len(some)
-        self.reserve = 1.3 * features + MACHINE * len(self.net.margin)  # type: ignore[arg-type]
+        classes, count = len(self.net.margin), sum(map(len, found))  # type: ignore[arg-type]
+        self.reserve = 1.3 * features + classes * count / MACHINE
         return [Stage("regions", round(seconds, 3), of_regions(self.regions, train))]
 
     def places(self, train: Pictures) -> Tensor:
