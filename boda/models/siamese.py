@@ -47,7 +47,7 @@ class SiameseNet(nn.Module):
         at_least(x, SIDE, "siamese-koch")
         maps = cell_means(self.features(x), MAP)
         vectors = self.weights * self.dense(maps.flatten(1)).sigmoid()
-        return vectors, self.bias.expand(len(x), 1)
+        return vectors, self.bias + vectors.new_zeros(len(x), 1)
 
 
 def scores(vectors: Tensor, others: Tensor, bias: Tensor) -> Tensor:
