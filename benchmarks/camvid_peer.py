@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import math
 import resource
 import statistics
@@ -42,12 +41,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from peer_training import Clock, train_and_test
+from peer_training import Clock, tell, train_and_test
 from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
 from boda.data.working_masks import resampled
-from boda.errors import BodaError, TrainingError
+from boda.errors import TrainingError
 from boda.metrics.segmentation import Segmentation
 from boda.types import IGNORED, Sample
 
@@ -275,13 +274,7 @@ def main() -> None:
     options.lr = RATES[options.loss] if options.lr is None else options.lr
     if min(options.minutes, options.lr) <= 0 or min(options.threads, options.batch) < 1:
         parser.error("--minutes and --lr are more than 0, --threads and --batch 1 or more.")
-    try:
-        text = json.dumps(compare(options), indent=2)
-    except BodaError as problem:
-        sys.exit(str(problem))
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    tell(compare, options)
 
 
 if __name__ == "__main__":

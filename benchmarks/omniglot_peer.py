@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import math
 import sys
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peer_training import Clock
+from peer_training import Clock, tell
 from torch import Tensor, nn
 
 from boda import models
@@ -38,7 +37,7 @@ from boda.data.identities import group_of, known_before, learned, numbered, rota
 from boda.data.prepare import Preparation
 from boda.data.readers import read
 from boda.data.transforms import policies, random_table
-from boda.errors import BodaError, TrainingError
+from boda.errors import TrainingError
 from boda.metrics.recognition import Recognition
 from boda.types import Dataset, Sample
 
@@ -189,13 +188,7 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.minutes, options.lr) <= 0 or min(options.threads, options.people - 1) < 1:
         parser.error("--minutes and --lr are more than 0, --threads 1 or more, --people 2 or more.")
-    try:
-        text = json.dumps(compare(options), indent=2)
-    except BodaError as problem:
-        sys.exit(str(problem))
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    tell(compare, options)
 
 
 if __name__ == "__main__":

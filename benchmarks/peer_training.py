@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from boda.data.readers import read
-from boda.errors import DataError, UsageError
+from boda.errors import BodaError, DataError, UsageError
 from boda.types import Dataset
 
 
@@ -58,3 +63,14 @@ def train_and_test(data: str, task: str, help: str = "") -> Dataset:
         there = ", ".join(dataset.splits)
         raise UsageError(f"{data} has the splits {there}; train and test are needed. {help}")
     return dataset
+
+
+def tell(compare: Callable[[argparse.Namespace], Any], options: argparse.Namespace) -> None:
+    """Print what a comparison gives as JSON, and write it to ``options.json`` where that is named."""
+    try:
+        text = json.dumps(compare(options), indent=2)
+    except BodaError as problem:
+        sys.exit(str(problem))
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")

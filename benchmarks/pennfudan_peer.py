@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import math
 import resource
 import statistics
@@ -49,11 +48,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from peer_training import Clock, train_and_test
+from peer_training import Clock, tell, train_and_test
 from torch import Tensor, nn
 
 from boda import models
-from boda.errors import BodaError, TrainingError
+from boda.errors import TrainingError
 from boda.masks import of_outline
 from boda.metrics.detection import Detection, Found, Truth
 from boda.models import weights
@@ -296,13 +295,7 @@ def main() -> None:
     options.backbone = options.backbone or "resnet18"
     if options.model == "mask" and options.backbone == "mobilenet":
         parser.error("torchvision has no Mask R-CNN with MobileNet; --model faster has it.")
-    try:
-        text = json.dumps(compare(options), indent=2)
-    except BodaError as problem:
-        sys.exit(str(problem))
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    tell(compare, options)
 
 
 if __name__ == "__main__":

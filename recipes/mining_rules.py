@@ -1,8 +1,9 @@
 """Random triplets soon teach nothing: the share that is active, and what is known, by mining rule.
 
-Command:  python recipes/mining_rules.py DATA --out runs/mining [--minutes 6] [--seed 0]
+Command:  python recipes/mining_rules.py DATA --out runs/mining [--minutes 1] [--seed 0]
           [--rules random hard semi-hard all distance-weighted] [--settings …]
-Result:   see docs/ledger.md. OUT gets mining.svg, mining.md and a run for each rule.
+Result:   see docs/map.md and docs/ledger.md (there with `--settings --size 32`).
+          OUT gets mining.svg, mining.md and a run for each rule.
 
 DATA is for `match`, such as ``images_background_small1.zip`` of Omniglot. The same network is fitted
 for the same minutes with the notes' triplet loss, and nothing differs but how a batch's triplets are
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=RULES)
     parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="of boda fit")

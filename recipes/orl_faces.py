@@ -1,6 +1,6 @@
 """Faces of ten people who were never seen, known again from one picture: the mean of five splits.
 
-Command:  python recipes/orl_faces.py FACES --out runs/orl [--minutes 3] [--splits 5] [--settings …]
+Command:  python recipes/orl_faces.py FACES --out runs/orl [--minutes 1] [--splits 5] [--settings …]
 Result:   see docs/ledger.md. The rows are appended to OUT/results.jsonl.
 
 FACES is the face database of AT&T Laboratories Cambridge (formerly ORL): 40 people with ten pictures
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("faces", help="the folder or archive of people")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="of boda fit")
     asked = parser.parse_args()

@@ -14,25 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boda.cli import main
 from tests.conftest import write_shapes
-
-
-@pytest.fixture
-def boda(capsys, monkeypatch):
-    """Run a command line in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["boda", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as error:
-            status = int(error.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 def refused(result: tuple[int, str, str], *words: str) -> str:

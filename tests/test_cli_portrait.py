@@ -11,29 +11,11 @@ import pytest
 from PIL import Image
 
 from boda import api
-from boda.cli import main
 from boda.data.prepare import Preparation
 from boda.predicting import Predictor
 
 Boda = Callable[..., tuple[int, str, str]]
 RED, WALL = (200, 40, 40), (90, 110, 130)
-
-
-@pytest.fixture
-def boda(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Boda:
-    """Run a command line in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["boda", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

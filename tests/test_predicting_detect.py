@@ -11,27 +11,10 @@ import pytest
 from PIL import Image
 
 import boda as package
-from boda.cli import main, show
+from boda.cli import show
 from boda.progress import Progress
 from boda.types import Prediction
 from tests.test_tiling import overlap, painted
-
-
-@pytest.fixture
-def boda(capsys, monkeypatch):
-    """Run a command line in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["boda", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.fixture(scope="session")

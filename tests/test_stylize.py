@@ -14,7 +14,7 @@ from PIL import Image
 
 import boda
 from boda import api
-from boda.cli import main, stylizing
+from boda.cli import stylizing
 from boda.errors import TrainingError, UsageError
 from boda.stylizing import colours
 from boda.stylizing.objective import Losses
@@ -31,23 +31,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("weights") / "vgg.pth"
     normalised(file)
     return str(file)
-
-
-@pytest.fixture
-def boda_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Boda:
-    """Run a command line in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["boda", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.fixture
@@ -69,11 +52,9 @@ def slope() -> np.ndarray:
     return np.asarray(Image.open("내용.png"))
 
 
-def test_a_picture_is_written_and_its_loss_told(
-    pictures: Path, boda_line: Boda, weights: str
-) -> None:
+def test_a_picture_is_written_and_its_loss_told(pictures: Path, boda: Boda, weights: str) -> None:
     given = ["stylize", "내용.png", "화풍.png", "--weights", weights, "--size", 48, "--json"]
-    status, out, err = boda_line(*given, "--steps", 12, "--every", 6, "--out", "새.png")
+    status, out, err = boda(*given, "--steps", 12, "--every", 6, "--out", "새.png")
     told = json.loads(out)
     assert status == 0 and "laid out as vgg19-normalised's" in err
     assert (told["out"], told["steps"], told["size"]) == ("새.png", 12, [36, 48])
@@ -84,18 +65,18 @@ def test_a_picture_is_written_and_its_loss_told(
     made = np.asarray(Image.open("새.png"))
     assert made.shape == (36, 48, 3)
     np.testing.assert_array_equal(made, np.asarray(Image.open("새-0012.png")))
-    _, out, _ = boda_line(*given, "--steps", 1, "--out", "새.png")  # its own it may replace
+    _, out, _ = boda(*given, "--steps", 1, "--out", "새.png")  # its own it may replace
     assert told["loss"] < 0.5 * json.loads(out)["loss"]
 
 
 def test_a_stop_leaves_the_picture_so_far(
-    pictures: Path, boda_line: Boda, weights: str, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, boda: Boda, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(file: Path, every: int) -> Callable[..., None]:
         return lambda step, picture: signal.raise_signal(signal.SIGINT) if step == 3 else None
 
     monkeypatch.setattr(stylizing, "_on_the_way", interrupted)
-    status, out, err = boda_line(
+    status, out, err = boda(
         "stylize", "내용.png", "화풍.png", "--weights", weights, "--out", "a.png", "--size", 48
     )
     assert status == 130 and "stopped after 3 steps; a.png is what was reached" in err
@@ -126,12 +107,12 @@ def test_a_stop_leaves_the_picture_so_far(
     ],
 )
 def test_what_is_wrong_is_told_before_the_work(
-    pictures: Path, boda_line: Boda, weights: str, arguments: list[str], words: str
+    pictures: Path, boda: Boda, weights: str, arguments: list[str], words: str
 ) -> None:
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save("black.png")
     before = {p.name for p in pictures.iterdir()}
     given = ["--out", "a.png", "--weights", weights, "--size", "48", "--steps", "1", *arguments]
-    status, _, err = boda_line("stylize", *given)
+    status, _, err = boda("stylize", *given)
     assert status == 2 and words in err
     assert {p.name for p in pictures.iterdir()} == before
 

@@ -184,7 +184,7 @@ def list_(db: Where, as_json: Json = False) -> None:
     if as_json:
         emit({**about, "names": names})
         return
-    print(f"{about['gallery']}: {about['entries']:,} pictures of {len(names):,} names")
+    print(f"{about['gallery']}: {_pictures(about)} of {len(names):,} names")
     print(f"vectors  {about['dimension']} numbers by {about['run']} ({about['model'][:12]}…)")
     print(f"known    {_known(about)}")
     if names:
@@ -292,8 +292,12 @@ def _take_in(
     else:
         if opened.already:
             print(f"already  {len(opened.already):,} pictures were there")
-        print(f"holds    {about['entries']:,} pictures; known {_known(about)}")
+        print(f"holds    {_pictures(about)}; known {_known(about)}")
     _finish(problems)
+
+
+def _pictures(about: dict[str, Any]) -> str:
+    return f"{about['entries']:,} picture{'' if about['entries'] == 1 else 's'}"
 
 
 def _known(about: dict[str, Any]) -> str:

@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from boda.cli import main
 from boda.gallery import embedding
 from tests.gallery.people import portrait, save
 from tests.gallery.test_gallery import finds
@@ -21,26 +21,10 @@ Boda = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def boda(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    network: object,
-    tmp_path: Path,
-) -> Boda:
-    """Run a command line in this process: (exit status, stdout, stderr)."""
+def boda(boda: Boda, monkeypatch: pytest.MonkeyPatch, network: object, tmp_path: Path) -> Boda:
+    """`boda gallery` in a folder of its own, where the run's network is at hand."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["boda", "gallery", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return partial(boda, "gallery")
 
 
 def test_the_whole_way_in_a_file(boda: Boda) -> None:

@@ -105,6 +105,14 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Config(loss="dice", borders=10)
 
 
+@pytest.mark.parametrize("ground", [-2, 3, 7])
+def test_a_ground_that_is_no_class_is_refused(ground: int) -> None:
+    with pytest.raises(UsageError, match=f"ground={ground}, and the classes are 0 to 2"):
+        Segmenter.refuse({"ground": ground}, 3, 8)
+    Segmenter.refuse({"ground": 2}, 3, 8)
+    Segmenter.refuse({"ground": -1}, 3, 8)
+
+
 def test_the_paper_s_network_says_something_of_every_pixel() -> None:
     """It gives less than it takes; the picture is continued by its mirror image."""
     torch.manual_seed(0)
