@@ -45,10 +45,10 @@ def draw(prediction: Prediction, classes: Sequence[str] | None = None) -> np.nda
     """The picture with what the network said about it.
 
     Args:
-        prediction: with masks, boxes or points, they are drawn on the picture (of masks and boxes the
-            masks); with a map, its colours, and a legend beside the picture or below it; else
-            ``labels`` and ``scores`` stand in a panel below it, best first. Without either, the
-            picture is returned as it is.
+        prediction: where it is a picture itself, that is returned. With masks, boxes or points, they
+            are drawn on the picture (of masks and boxes the masks); with a map, its colours, and a
+            legend beside the picture or below it; else ``labels`` and ``scores`` stand in a panel
+            below it, best first. Without either, the picture is returned as it is.
         classes: the names of all, for a legend that is the same on all frames of a video.
 
     Returns:
@@ -59,6 +59,10 @@ def draw(prediction: Prediction, classes: Sequence[str] | None = None) -> np.nda
     Raises:
         DataError: the picture is not there any more, or cannot be read.
     """
+    return _drawn(prediction, classes) if prediction.image is None else prediction.image
+
+
+def _drawn(prediction: Prediction, classes: Sequence[str] | None) -> np.ndarray:
     picture = _picture_of(prediction)
     if prediction.points is not None:
         return _with_points(picture, prediction)

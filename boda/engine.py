@@ -269,6 +269,8 @@ class Engine:
             row |= {f"val_{name}": figure for name, figure in figures.items()}
             (value,) = self._agree(figures[self.task.headline])
             value = -value if self.task.smaller else value
+        if self.method.keeps_last:
+            value = float(state.epoch)
         row |= {"steps": state.step, "seconds": self.elapsed}
         if value > state.best:
             state.improved_epoch = state.epoch

@@ -107,6 +107,11 @@ class Sample:
         return self.read_semantic()
 
     @property
+    def has_target(self) -> bool:
+        """Whether there is a picture to be produced from this one."""
+        return self.target is not None or self.read_target is not None
+
+    @property
     def target_image(self) -> Image:
         """(H, W, 3) uint8, the picture to be produced from this one; read anew each time, not kept."""
         if self.target is not None:
@@ -259,6 +264,7 @@ class Prediction:
         semantic: (H, W) uint8, the class of each pixel; ``labels`` are then the classes that are
             there, the largest first.
         areas: (N,) int64, pixels of each of these classes.
+        image: (H', W', 3) uint8, the picture that was made of this one.
     """
 
     source: str
@@ -343,10 +349,10 @@ class Prediction:
     def forget_pixels(self) -> None:
         """Let go of the original pixels, which drawing reads from ``source`` again, of masks and map.
 
-        ``to_dict`` still tells them: their run-length codes are kept.
+        ``to_dict`` still tells them: their run-length codes are kept. A picture that was made is gone.
         """
         self._picture, self._codes = None, self._coded()
-        self.masks = self.semantic = None
+        self.masks = self.semantic = self.image = None
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""

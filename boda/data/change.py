@@ -67,7 +67,8 @@ def apply(batch: Batch, change: Change) -> Batch:
     less than a pixel wide or high. Points that leave the picture keep their moved place, with
     visibility 0 where they have one. What moves into a semantic map is 255. Where something is
     labelled by its place, "reflect" is gray instead: the reflection of an object has no box; and
-    pictures are not mixed.
+    pictures are not mixed. Targets, which are as large as the pictures, move as they do and keep
+    their colours; they are not mixed either.
     """
     located = any(
         each is not None for each in (batch.boxes, batch.masks, batch.semantic, batch.points)
@@ -75,10 +76,13 @@ def apply(batch: Batch, change: Change) -> Batch:
     if located and change.fill == "reflect":
         change = replace(change, fill=GRAY)
     out = replace(batch, images=pictures(batch.images, change))
-    if not located:
+    if batch.targets is not None:
+        moved = Change(change.matrix, change.fill, change.control)
+        out.targets = pictures(batch.targets, moved)
+    elif not located:
         out.images, own = mixing.blend(out.images, change.weights, change.patches)
         out.mixed = None if own is None else (batch.labels.roll(1), own)
-    elif change.matrix is not None or change.control is not None:
+    if located and (change.matrix is not None or change.control is not None):
         _move_labels(out, change)
     return out
 

@@ -184,12 +184,17 @@ def _look_at_files(
     problems: list[Problem],
 ) -> Look:
     keys = [_key(sample) for sample in samples]
+    aims = [""] * len(samples)  # what the targets hold, which is not remembered
     known = verdicts.recall(key for key in keys if key) if visit is None else {}
     found: list[Verdict | Problem | None] = [known.get(key or b"") for key in keys]
 
     def work(indices: list[int]) -> int:
         for index in indices:
-            found[index] = _decode(samples[index], index, visit)
+            try:
+                aims[index] = _target(samples[index])
+                found[index] = _decode(samples[index], index, visit)
+            except DataError as error:
+                found[index] = error.problems[0]
         return len(indices)
 
     waiting = [index for index, verdict in enumerate(found) if verdict is None]
@@ -209,8 +214,8 @@ def _look_at_files(
     facts = [seen if isinstance(seen, Verdict) else Verdict(0, 0, False, 0) for seen in found]
     table = np.array([(*fact[:3], fact.digest) for fact in facts], np.int64).reshape(-1, 4)
     lines = sorted(
-        f"{sample.id}\t{mark(sample)}\t{fact.digest if good else 'unsound'}"
-        for sample, fact, good in zip(samples, facts, sound, strict=True)
+        f"{sample.id}\t{mark(sample)}{aim}\t{fact.digest if good else 'unsound'}"
+        for sample, fact, good, aim in zip(samples, facts, sound, aims, strict=True)
     )
     content = hashlib.blake2b("\n".join(lines).encode("utf-8", "replace"), digest_size=16)
     gray = float(table[sound, 2].mean()) if sound.any() else 0.0
@@ -218,20 +223,22 @@ def _look_at_files(
 
 
 def _key(sample: Sample) -> bytes | None:
-    return key_of(sample.read.entry.stamp) if isinstance(sample.read, PictureReader) else None
+    if sample.has_target or not isinstance(sample.read, PictureReader):
+        return None
+    return key_of(sample.read.entry.stamp)
 
 
-def _decode(
-    sample: Sample, index: int, visit: Callable[[int, np.ndarray], None] | None
-) -> Verdict | Problem:
-    try:
-        # Not ``sample.image``, which would keep the picture.
-        picture = sample.image if sample.read is None else sample.read()
-    except DataError as error:
-        return error.problems[0]
+def _decode(sample: Sample, index: int, visit: Callable[[int, np.ndarray], None] | None) -> Verdict:
+    # Not ``sample.image``, which would keep the picture.
+    picture = sample.image if sample.read is None else sample.read()
     if visit is not None:
         visit(index, picture)
     return judge(picture)
+
+
+def _target(sample: Sample) -> str:
+    """What the picture that is to be produced holds, as a short text; it must be there to be read."""
+    return f"\ttarget {judge(sample.target_image).digest}" if sample.has_target else ""
 
 
 def _fits(sample: Sample, seen: Verdict | Problem | None) -> Verdict | Problem | None:

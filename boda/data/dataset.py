@@ -22,6 +22,7 @@ from boda.data.outlined import learned
 from boda.data.prepare import Preparation
 from boda.data.working_maps import WorkingMaps
 from boda.data.working_masks import WorkingMasks
+from boda.data.working_targets import WorkingTargets
 from boda.types import ArraySamples, Sample
 
 GIB = 1 << 30
@@ -40,6 +41,7 @@ class Batch:
         masks: N tensors (n, H, W) bool, one mask an object, in the order of the boxes.
         semantic: (N, H, W) uint8, the class of each pixel, 255 = ignore.
         points: (N, K, 2) float32 x, y or (N, K, 3) x, y, visibility (0 = not seen).
+        targets: (N, 3, H', W') uint8 RGB, the pictures to be produced from these.
         mirror_order: (K,) int64; in a mirrored picture the points swap places by it, since the left
             eye becomes the right one. None: they do not.
         mixed: where pictures were mixed, the partners' labels (N,) int64 and the share (N,) float32
@@ -54,6 +56,7 @@ class Batch:
     masks: list[Tensor] | None = None
     semantic: Tensor | None = None
     points: Tensor | None = None
+    targets: Tensor | None = None
     mirror_order: Tensor | None = None
     mixed: tuple[Tensor, Tensor] | None = None
 
@@ -96,6 +99,7 @@ class Pictures:
         masks: of each picture (n, H, W) bool, in the order of its boxes; None where nobody wants
             them, since they cost time and memory.
         semantic: of each picture (H, W) uint8; None where the task is another.
+        targets: of each picture (3, H, W) uint8; None where no sample has one.
         mirror_order: see ``Batch``.
         listed: the pairs and episodes of the split that its data lists; None where there are none.
     """
@@ -124,6 +128,7 @@ class Pictures:
         self.masks = WorkingMasks(samples, preparation) if task == "instances" else None
         self.semantic = WorkingMaps(samples, preparation) if task == "segment" else None
         self.points = _points(samples, preparation)
+        self.targets = _targets(samples, preparation)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -160,6 +165,7 @@ class Pictures:
             box_labels=None if self.box_labels is None else [self.box_labels[i] for i in rows],
             masks=None if self.masks is None else [self.masks[i] for i in rows],
             semantic=None if self.semantic is None else _stacked(self.semantic, rows),
+            targets=None if self.targets is None else _stacked(self.targets, rows),
             points=None if self.points is None else self.points[index],
             mirror_order=self.mirror_order,
         )
@@ -175,8 +181,15 @@ class Pictures:
         return self.images[index].permute(1, 2, 0).numpy()
 
 
-def _stacked(maps: WorkingMaps, rows: list[int]) -> Tensor:
+def _stacked(maps: Sequence[Tensor], rows: list[int]) -> Tensor:
     return torch.stack([maps[i] for i in rows])
+
+
+def _targets(samples: Sequence[Sample], preparation: Preparation) -> WorkingTargets | None:
+    """What is to be produced; None where not every picture has it."""
+    if isinstance(samples, ArraySamples) or not all(sample.has_target for sample in samples):
+        return None
+    return WorkingTargets(samples, preparation, memory_budget())
 
 
 def _objects(

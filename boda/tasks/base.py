@@ -135,6 +135,8 @@ class Method(nn.Module, ABC):
         still: why pictures cannot be augmented; empty where they can.
         unexportable: why it cannot become an ONNX file; empty where it can.
         concludes: whether ``conclude`` makes it whole, so that nothing can be measured before.
+        keeps_last: whether the last weights are kept, whatever val says of them: of adversaries no
+            figure tells which are better.
         tunes: whether all of a network that was fitted before learns, however few the pictures are.
         reserve: seconds that ``conclude`` will take, as far as ``begin`` can tell.
         together: how many neighbours in an epoch's order go to the same one of several processes.
@@ -148,6 +150,7 @@ class Method(nn.Module, ABC):
     still: ClassVar[str] = ""
     unexportable: ClassVar[str] = ""
     concludes: ClassVar[bool] = False
+    keeps_last: ClassVar[bool] = False
     tunes: ClassVar[bool] = False
     together = 1
     reserve = 0.0
