@@ -2,14 +2,17 @@
 
 Both are stratified by class, and depend on nothing but the samples' ids, the seed and the
 fraction: not on the order of files on a disk, nor on the platform. For ``match`` it is identities
-that are parted, never the pictures of one.
+that are parted, never the pictures of one. Where pictures have no class of their own, a series stays
+together: a slice of a patient, or a frame of a film, says nearly all of the one beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,8 @@ from boda.types import ArraySamples, Dataset, Sample
 
 Samples = Sequence[Sample]
 HELD_BACK = 0.1  # of the identities of train: with fewer than ten there is little to tell apart
+FEWEST = 5  # series that can be parted
+_LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 
 
 def complete(dataset: Dataset, seed: int, fraction: float = 0.2) -> tuple[Dataset, dict[str, Any]]:
@@ -48,7 +53,7 @@ def complete(dataset: Dataset, seed: int, fraction: float = 0.2) -> tuple[Datase
         rest, taken = _part(samples, seed, fraction, len(samples))
     parts = {"train": rest, "val": taken}
     record = {
-        "rule": "by identity" if by_identity else "stratified by class",
+        "rule": "by identity" if by_identity else _rule(samples),
         "seed": seed,
         "fraction": fraction,
         "counts": {name: len(part) for name, part in parts.items()},
@@ -71,8 +76,8 @@ def hold_back(
         most: never more than so many, unless there are more classes.
 
     Returns:
-        (the rest, what is held back): at least one sample of every class that has two, in the
-        order they had.
+        (the rest, what is held back): at least one sample of every class that has two, or whole
+        series, in the order they had.
     """
     return _part(samples, seed, fraction, most)
 
@@ -131,8 +136,38 @@ def _ranks(samples: Samples) -> np.ndarray:
     return ranks
 
 
+def series(samples: Samples) -> np.ndarray | None:
+    """Which pictures belong together, by names that differ in their last number alone.
+
+    Such are ``patient07_slice012.png``, or ``film3/0012.png``.
+
+    Returns:
+        (N,) int64, the number of each sample's series; None where pictures have classes, or where
+        fewer than five series hold half of the pictures or more.
+    """
+    if isinstance(samples, ArraySamples) or any(s.label is not None for s in samples):
+        return None
+    paths = [PurePosixPath(sample.id) for sample in samples]
+    names = [f"{path.parent}/{_LAST_NUMBER.sub('#', path.stem)}" for path in paths]
+    _, numbers, counts = np.unique(names, return_inverse=True, return_counts=True)
+    several = counts > 1
+    enough = several.sum() >= FEWEST and 2 * counts[several].sum() >= len(samples)
+    return numbers if enough else None
+
+
+def _rule(samples: Samples) -> str:
+    """How samples without identities are parted, for the record."""
+    found = series(samples)
+    if found is None:
+        return "stratified by class"
+    return f"by series: {len(np.unique(found)):,} by their names, of which none is in two splits"
+
+
 def _part(samples: Samples, seed: int, fraction: float, most: int) -> tuple[Samples, Samples]:
-    """(The rest, what is drawn), by class."""
+    """(The rest, what is drawn), by class, or by series where there are some."""
+    if (found := series(samples)) is not None:
+        chosen = _whole_series(found, seed, min(fraction * len(samples), most))
+        return _take(samples, ~chosen), _take(samples, chosen)
     chosen = np.zeros(len(samples), bool)
     chosen[_draw(samples, _ranks(samples), seed, fraction, most)] = True
     return _take(samples, ~chosen), _take(samples, chosen)
@@ -152,6 +187,16 @@ def _draw(samples: Samples, ranks: np.ndarray, seed: int, fraction: float, most:
     starts = np.cumsum(counts) - counts
     parts = [order[start : start + count] for start, count in zip(starts, wanted, strict=True)]
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _whole_series(numbers: np.ndarray, seed: int, wanted: float) -> np.ndarray:
+    """(N,) bool: drawn series, until there are about as many pictures; one at least, never all."""
+    counts = np.bincount(numbers)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    before = np.cumsum(counts[order]) - counts[order]
+    # A series is taken where that comes nearer to what is wanted.
+    count = int(np.count_nonzero(before + counts[order] / 2 <= wanted))
+    return np.isin(numbers, order[: min(max(1, count), len(counts) - 1)])
 
 
 def _take(samples: Samples, mask: np.ndarray) -> Samples:
@@ -206,7 +251,7 @@ def arrange(dataset: Dataset, seed: int, val: bool = True) -> tuple[Dataset, dic
             splits["train"], splits["val"] = part_identities(splits["train"], seed, HELD_BACK)
         else:
             splits["train"], splits["val"] = hold_back(splits["train"], seed)
-        how = "by identity" if dataset.task == "match" else "by class"
+        how = "by identity" if dataset.task == "match" else _rule(dataset.splits["train"])
         record = {"rule": f"a little of train is held back as val, {how}", "seed": seed}
         record["digests"] = {name: digest(splits[name]) for name in ("train", "val")}
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boda.data.split import complete, hold_back, labels_of
+from boda.data.split import arrange, complete, hold_back, labels_of, series
 from boda.types import ArraySamples, Dataset, Sample
 
 
@@ -94,3 +95,45 @@ def test_every_class_of_two_is_on_both_sides(labels: list[int], seed: int, share
             assert label in labels_of(val)
         else:
             assert label in labels_of(train)
+
+
+def slices(patients: int, each: int = 6) -> list[Sample]:
+    names = [f"patient{p:02}_slice{s:03}.png" for p in range(patients) for s in range(each)]
+    return [Sample(id=name, source=name) for name in names]
+
+
+def patient(sample: Sample) -> str:
+    return sample.id.partition("_")[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_series_is_in_one_split(seed: int) -> None:
+    pictures = Dataset(Path("x"), "masks", "segment", ["a"], {"all": slices(20)})
+    parted, record = complete(pictures, seed)
+    train, val = ({patient(s) for s in parted.splits[name]} for name in ("train", "val"))
+    assert len(train) == 16 and len(val) == 4 and not train & val
+    assert record["rule"] == "by series: 20 by their names, of which none is in two splits"
+    backwards = dataclasses.replace(pictures, splits={"all": slices(20)[::-1]})
+    assert complete(backwards, seed)[1]["digests"] == record["digests"]
+
+
+def test_a_series_is_held_back_whole() -> None:
+    splits = {"train": slices(20), "test": slices(2)}
+    parted, record = arrange(Dataset(Path("x"), "masks", "segment", ["a"], splits), 0)
+    assert len({patient(s) for s in parted.splits["val"]}) == 1 and len(parted.splits["val"]) == 6
+    assert record["rule"].endswith("by series: 20 by their names, of which none is in two splits")
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        slices(4),  # too few to part
+        slices(1, 100),
+        [Sample(id=f"사진/{i:05}.png", source="") for i in range(50)],  # one folder of pictures
+        [Sample(id=f"case{i}/image.png", source="") for i in range(50)],  # one each: no series
+        listed([0] * 50),
+        array([0] * 50),
+    ],
+)
+def test_other_names_are_no_series(samples: list[Sample]) -> None:
+    assert series(samples) is None
