@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from boda.errors import UsageError
+from boda.ops.autocast import without_autocast
 
 
 def with_context(boxes: Tensor, share: float) -> Tensor:
@@ -63,7 +64,7 @@ def warp_regions(images: Tensor, boxes: Tensor, pictures: Tensor, size: int) -> 
     channels, height, width = images.shape[1:]
     crops = images.new_empty(len(boxes), channels, size, size)
     start = 0
-    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+    with torch.no_grad(), without_autocast(images):
         found, counts = torch.unique_consecutive(pictures, return_counts=True)
         for picture, count in zip(found.tolist(), counts.tolist(), strict=True):
             some = boxes[start : start + count].to(images.dtype)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from boda.errors import UsageError
+from boda.ops.autocast import without_autocast
 from boda.ops.roi_operator import exact
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # (N, D), (M, D) → (N, M)
@@ -94,7 +95,7 @@ def precise(x: Tensor) -> Tensor:
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Each of ``a`` times each of ``b``, (N, D) and (M, D) → (N, M), float32 or better in any autocast."""
-    with torch.autocast(a.device.type, enabled=False):
+    with without_autocast(a):
         return precise(a) @ precise(b).T
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from boda.errors import UsageError
+from boda.ops.autocast import without_autocast
 
 A = -0.5  # of Keys' kernel: the only one that continues every parabola exactly
 REACH = 2.0  # pixels to each side, before it is widened
@@ -89,8 +90,7 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
         for before, after in zip(images.shape[-2:], size, strict=True)
     )
     # A network's bfloat16 would be too coarse: pictures have 256 levels, it has 128 a doubling.
-    device = "cpu" if images.is_meta else images.device.type
-    with torch.autocast(device, enabled=False):
+    with without_autocast(images):
         if images.dtype == torch.float64:
             down, across = down.double(), across.double()
         whole = images if images.dtype == torch.float64 else images.float()
