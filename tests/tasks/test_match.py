@@ -202,6 +202,9 @@ def test_defaults_follow_the_pictures() -> None:
     faces = task.defaults(Survey(400, 40, 112, 92, True, 10, 10, format="identities"), None)
     assert faces["size"].value == "64x48" and faces["rotations"].value is False
     assert faces["augment"].value == "digits" and faces["optimizer"].value == "muon"
+    assert faces["model"].value == "embedding-conv4-described"
+    many = task.defaults(Survey(9000, 900, 112, 92, True, 10, 10, format="identities"), None)
+    assert many["model"].value == "embedding-conv4"
     photos = task.defaults(Survey(400, 40, 480, 640, False, 10, 10), None)
     assert photos["model"].value == "embedding-resnet20-strided"
     assert task.defaults(Survey(400, 40, 64, 64, True, 10, 10), "siamese-koch")["size"].value == 105
@@ -241,6 +244,43 @@ def test_the_exported_file_gives_the_same_vector(run: Run, people: Path, tmp_pat
         boda.predict(run.path, pictures), boda.predict(file, pictures), strict=True
     ):
         np.testing.assert_allclose(one.embedding, two.embedding, atol=1e-4)
+
+
+def test_descriptions_are_whitened_within_people(people: Path, tmp_path: Path) -> None:
+    """Of the training pictures and their mirrors what is kept varies within people by about 1."""
+    few = {"width": "0.125", "dimension": "16", "grid": "2", "kept": "24", "ema": "0"}
+    how = {"epochs": 1, "size": "16", "batch": 16, "model": "embedding-conv4-described"}
+    run = boda.fit("match", people, out=tmp_path / "run", progress=QUIET, settings=few, **how)
+    assert [stage["name"] for stage in run.record["stages"]] == [
+        "gradient descent",
+        "whitening",
+    ]
+    trained = run.trained()
+    net, method = trained.method.net, trained.method
+    who = set(run.record["classes"])
+    rows: dict[str, list[np.ndarray]] = {}
+    for folder in people.iterdir():
+        for file in sorted(folder.iterdir()) if folder.name in who else ():
+            picture = trained.preparation(np.asarray(Image.open(file).convert("RGB")))
+            for name, seen in (
+                (folder.name, picture),
+                (f"{folder.name} in a mirror", picture[:, ::-1]),
+            ):
+                images = torch.from_numpy(seen.transpose(2, 0, 1)[None].copy())
+                with torch.inference_mode():
+                    shades = net.descriptions(method.normalize(images))[0]
+                    rows.setdefault(name, []).append(((shades - net.mean0) @ net.map0)[0].numpy())
+    assert len(rows) == 2 * len(who)
+    off = np.concatenate([np.array(each) - np.mean(each, 0) for each in rows.values()])
+    every = np.concatenate(list(rows.values()))
+    np.testing.assert_allclose(every.mean(0), 0, atol=1e-2 * every.std())
+    within = off.T @ off / len(off)
+    # The axes are those of the covariance within; the ridge makes small variances smaller than 1.
+    np.testing.assert_allclose(within, np.diag(np.diag(within)), atol=1e-2)
+    variances = np.diag(within)
+    assert (variances < 1).all() and variances.max() > 0.8
+    file, difference = boda.export(run.path, tmp_path / "match.onnx")
+    assert difference <= 1e-4 and file.exists()
 
 
 def test_a_gallery_knows_who_was_added(run: Run, tmp_path: Path, capsys, monkeypatch) -> None:

@@ -24,6 +24,7 @@ GRAY = 64  # of gray pictures: with few people larger ones are learned by heart
 LARGEST = 160  # of the working picture's longer side, of photographs in colour
 STEP = 16  # what its sides are multiples of
 SHOWN = 4  # pictures of each in a batch
+FEW = 200  # identities of whom gray pictures are described beside what is learned
 PIXELS_COMPARED = 1000  # pictures of which every pair's pixels are compared
 TURNED = ("omniglot", "omniglot-runs")  # formats of characters, which turned are others
 
@@ -53,12 +54,18 @@ class Match(Task):
     def defaults(
         self, survey: Survey, model: str | None, start: Start = "scratch"
     ) -> dict[str, Default]:
-        """Four convolutions for drawings, a residual network for photographs; P×K by how many there are."""
+        """Four convolutions for drawings, described too where few are in gray pictures; else residual.
+
+        The batch is P×K by how many there are.
+        """
         drawn = survey.drawn
         kind = "drawings" if drawn else "gray pictures" if survey.gray else "photographs"
         seen = f"{kind} of about {survey.height}×{survey.width}"
         chosen = Default(model, "you named it")
-        if model is None and (drawn or survey.gray):
+        if model is None and survey.gray and not drawn and survey.classes <= FEW:
+            few = f"{seen} of {survey.classes} identities: few know little beside themselves"
+            chosen = Default("embedding-conv4-described", few)
+        elif model is None and (drawn or survey.gray):
             chosen = Default("embedding-conv4", f"{seen}: small filters, and where they answered")
         elif model is None:
             chosen = Default("embedding-resnet20-strided", f"{seen}: a network that strides first")
