@@ -116,7 +116,7 @@ def test_unet_in_tiles_is_unet_on_the_whole_picture() -> None:
     up: 62 + 15 + 30 + 30 pixels to either side.
     """
     torch.manual_seed(0)
-    net = models.create("unet", classes=CLASSES, width=4).eval()
+    net = models.create("unet", classes=CLASSES, width=4, up="transposed", light=False).eval()
     nn.init.normal_(net.head.weight)
     picture, network, sight = landscape(1500, 2000), runner(net), 137
     one, lead = whole(network, picture, (1500, 2000))

@@ -1,15 +1,18 @@
 """U-Net: a way down that sees what there is, a way up that says where, and skips between them.
 
 Ronneberger, Fischer, Brox, "U-Net: Convolutional networks for biomedical image segmentation", 2015,
-arXiv 1505.04597. ``unet-2015`` is the paper's, whose convolutions do not pad. ``unet`` is the one
-that people use: it pads, takes any size and has a batch norm behind every 3×3 convolution; by default
-its up-sampling begins as bilinear interpolation, without a checkerboard (``upsampling``).
+arXiv 1505.04597. ``unet-2015`` is the paper's, whose convolutions do not pad. ``unet`` pads, takes any
+size and has batch norms. With ``light=False`` it is the one that people use. By default it is light,
+for a CPU: it looks at squares of 2×2 pixels (Shi et al. 2016, arXiv 1609.05158), adds maps that skip
+(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 128 channels. Up-sampling
+begins as bilinear interpolation, without a checkerboard (``upsampling``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +21,12 @@ from torch import Tensor, nn
 from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import ConvNorm, Doubling, at_least, initialize
-from boda.models.upsampling import pool, upsampling
+from boda.models.upsampling import divisible, pool, sized, upsampling
 
 PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
+WIDEST = 128  # channels of a light network
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
 
 
@@ -132,10 +136,8 @@ class UNet(nn.Module):
         self, classes: int = 2, channels: int = 3, width: int = 16, up: str = "transposed"
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise UsageError(f"width={width} leaves no channels. Give 1 or more, such as 32.")
         self.unpools = up == "unpool"
-        widths = [width * 2**level for level in range(LEVELS)]
+        widths = [_some(width) * 2**level for level in range(LEVELS)]
         inside = [channels, *widths[:-1]]
         self.down = nn.ModuleList(pair(a, b) for a, b in zip(inside, widths, strict=True))
         self.enlarge = nn.ModuleList(upsampling(up, 2 * w, w) for w in reversed(widths[:-1]))
@@ -177,12 +179,63 @@ class UNet(nn.Module):
         return self.head(x)
 
 
+class LightUNet(nn.Module):
+    """For a CPU: (N, channels, H, W) → (N, classes, H, W) logits, a tenth of the usual work.
+
+    A square of 2×2 pixels is one place with four times the channels, so all levels have half the
+    resolution; maps are added where the usual network lays them beside each other; one convolution
+    follows on the way up, not two. At the end a place tells the scores of its four pixels.
+
+    Args:
+        classes, channels: of the output and of the pictures.
+        width: channels of the first level; each level below has twice as many, up to 128.
+        up: "bilinear", "transposed" or "2x2"; see ``upsampling``.
+
+    Raises:
+        UsageError: no channels, or no such way up.
+    """
+
+    def __init__(
+        self, classes: int = 2, channels: int = 3, width: int = 32, up: str = "bilinear"
+    ) -> None:
+        super().__init__()
+        if up == "unpool":
+            raise UsageError("a light U-Net does not un-pool. Add --set light=false.")
+        widths = [min(width * 2**level, max(width, WIDEST)) for level in range(LEVELS)]
+        self.first = convolved(4 * channels, _some(width))
+        self.down = nn.ModuleList(pair(a, b) for a, b in pairwise(widths))
+        self.enlarge = nn.ModuleList(upsampling(up, b, a) for a, b in pairwise(widths))[::-1]
+        self.up = nn.ModuleList(convolved(each, each) for each in widths[-2::-1])
+        self.head = score(width, 4 * classes)
+        for part in (self.first, self.down, self.up):
+            initialize(part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Down, up, four pixels for each place, and a score a class for every pixel."""
+        at_least(x, SMALLEST, "unet")
+        maps = [self.first(F.pixel_unshuffle(divisible(x, 2), 2))]
+        for convolve in self.down:
+            maps.append(convolve(F.max_pool2d(maps[-1], 2, ceil_mode=True)))
+        y = maps.pop()
+        for enlarge, convolve, skip in zip(self.enlarge, self.up, reversed(maps), strict=True):
+            y = convolve(skip + enlarge(y, skip.shape[-2:]))
+        return sized(F.pixel_shuffle(self.head(y), 2), x.shape[-2:])
+
+
+def _some(width: int) -> int:
+    if width < 1:
+        raise UsageError(f"width={width} leaves no channels. Give 1 or more, such as 32.")
+    return width
+
+
+def convolved(channels: int, out_channels: int) -> ConvNorm:
+    """A 3×3 convolution with batch norm and ReLU: (N, C, H, W) → (N, C', H, W)."""
+    return ConvNorm(channels, out_channels, activation=nn.ReLU)
+
+
 def pair(channels: int, out_channels: int) -> nn.Sequential:
     """Two 3×3 convolutions, each with batch norm and ReLU: (N, C, H, W) → (N, C', H, W)."""
-    return nn.Sequential(
-        ConvNorm(channels, out_channels, activation=nn.ReLU),
-        ConvNorm(out_channels, out_channels, activation=nn.ReLU),
-    )
+    return nn.Sequential(convolved(channels, out_channels), convolved(out_channels, out_channels))
 
 
 def score(channels: int, classes: int) -> nn.Conv2d:
@@ -217,9 +270,12 @@ def unet_2015(classes: int, channels: int) -> UNet2015:
     task="segment",
     method="segmenter",
 )
-def unet(classes: int, channels: int, width: int = 16, up: str = "transposed") -> UNet:
-    """U-Net with padding and batch norms; 16 channels at first, a sixteenth of the work, for a CPU.
+def unet(
+    classes: int, channels: int, width: int = 32, up: str = "bilinear", light: bool = True
+) -> UNet | LightUNet:
+    """U-Net with padding and batch norms; by default a light one of 32 channels at first, for a CPU.
 
-    With ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that people use.
+    With ``light=False``, ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that
+    people use.
     """
-    return UNet(classes, channels, width, up)
+    return (LightUNet if light else UNet)(classes, channels, width, up)

@@ -19,14 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from boda.machine import processor_has_bfloat16
-
 MOMENTUM = 0.9
 BETAS = 0.9, 0.99  # of AdamW
 EPSILON = 1e-8
 LENGTH = 0.2  # root mean square of a step at rate 1, as Adam's is
 SMALLEST = 8  # rows and columns
 ROUNDS = 5
+TINY = 1e-7
 QUINTIC = 3.4445, -4.7750, 2.0315  # drive singular values to about 1; the authors' coefficients
 
 
@@ -89,19 +88,29 @@ def is_matrix(parameter: Tensor) -> bool:
 def orthogonalized(matrix: Tensor) -> Tensor:
     """About U Vᵀ of the singular value decomposition U S Vᵀ, by five Newton–Schulz rounds.
 
+    A round multiplies the matrix by a polynomial of its Gram matrix, which is much smaller. So the
+    rounds multiply the polynomials, and the matrix is multiplied once, by their product.
+
     Args:
         matrix: (R, C).
 
     Returns:
         (R, C), of the same type, with singular values between 0.7 and 1.2; zeros stay zeros. It is
-        computed in bfloat16 where the processor or GPU has that: the rounds forgive.
+        computed in float32: a Gram matrix has squares of singular values.
     """
-    coarse = matrix.is_cuda or processor_has_bfloat16()
-    x = matrix.to(torch.bfloat16 if coarse else torch.float32)
+    x = matrix.float()
     x = x.mT if x.shape[0] > x.shape[1] else x
-    x = x / (x.norm() + 1e-7)
+    x = x / (x.norm() + TINY)
+    gram = x @ x.mT
+    square = gram.norm() + TINY  # no singular value of x is above its root: less than x's norm, 1
+    gram = gram / square
     a, b, c = QUINTIC
-    for _ in range(ROUNDS):
-        square = x @ x.mT
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    product = torch.eye(len(gram), device=gram.device) / square.sqrt()
+    for left in reversed(range(ROUNDS)):
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal().add_(a)
+        product = polynomial @ product
+        if left:
+            gram = polynomial @ gram @ polynomial
+    x = product @ x
     return (x.mT if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from boda import models
 from boda.errors import UsageError
+from boda.look import summary
 from boda.models import parts
 from boda.models.upsampling import KINDS
 
@@ -95,25 +96,38 @@ def test_illegal_sizes_are_refused_with_the_next(size: tuple[int, int], legal: s
 
 
 def test_the_usual_counts() -> None:
-    assert count("unet", width=64, up="2x2") == 31_037_698
+    assert count("unet", light=False, width=64, up="2x2") == 31_037_698
     bigger = sum(12 * 2 * w * w for w in (64, 128, 256, 512))  # 4×4 for 2×2
-    assert count("unet", width=64) == 31_037_698 + bigger
+    assert count("unet", light=False, width=64, up="transposed") == 31_037_698 + bigger
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "light"),
+    [
+        (kind, light)
+        for kind in KINDS
+        for light in (True, False)
+        if (kind, light) != ("unpool", True)
+    ],
+)
 @pytest.mark.parametrize("size", [(16, 16), (37, 50), (64, 33)])
-def test_any_size_with_any_way_up(kind: str, size: tuple[int, int]) -> None:
-    net = models.create("unet", classes=3, width=4, up=kind).eval()
+def test_any_size_with_any_way_up(kind: str, light: bool, size: tuple[int, int]) -> None:
+    net = models.create("unet", classes=3, width=4, up=kind, light=light).eval()
     assert net(torch.randn(2, 3, *size)).shape == (2, 3, *size)
 
 
-def test_the_usual_steps_written_out() -> None:
-    torch.manual_seed(0)
-    net = models.create("unet", classes=3, width=4, up="bilinear").eval()
+def disturb(net: torch.nn.Module) -> None:
+    """Statistics that are not those of a new network."""
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
+
+
+def test_the_usual_steps_written_out() -> None:
+    torch.manual_seed(0)
+    net = models.create("unet", classes=3, width=4, up="bilinear", light=False).eval()
+    disturb(net)
     state = net.state_dict()
     x = torch.randn(2, 3, 48, 80)
 
@@ -137,9 +151,56 @@ def test_the_usual_steps_written_out() -> None:
     torch.testing.assert_close(net(x), out, atol=1e-5, rtol=1e-4)
 
 
+def test_the_light_one_s_steps_written_out() -> None:
+    """Squares of 2×2 pixels as channels, sums of maps, and each place's scores for its four pixels."""
+    torch.manual_seed(0)
+    net = models.create("unet", classes=3).eval()
+    disturb(net)
+    state = net.state_dict()
+    x = torch.randn(2, 3, 64, 96)
+
+    def one(x: Tensor, name: str) -> Tensor:
+        norm = [state[f"{name}.1.{n}"] for n in ("running_mean", "running_var", "weight", "bias")]
+        return F.relu(F.batch_norm(F.conv2d(x, state[f"{name}.0.weight"], padding=1), *norm))
+
+    corners = [x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    maps = [one(torch.stack(corners, 2).flatten(1, 2), "first")]
+    for level in range(4):
+        maps.append(one(one(F.max_pool2d(maps[-1], 2), f"down.{level}.0"), f"down.{level}.1"))
+    assert [each.shape[1] for each in maps] == [32, 64, 128, 128, 128]
+    out = maps[-1]
+    for step in range(4):
+        if maps[3 - step].shape[1] != out.shape[1]:
+            mix = [state[f"enlarge.{step}.mix.{n}"] for n in ("weight", "bias")]
+            out = F.conv2d(out, *mix)
+        out = F.interpolate(out, scale_factor=2, mode="bilinear")
+        out = one(maps[3 - step] + out, f"up.{step}")
+    places = F.conv2d(out, state["head.weight"], state["head.bias"])
+    scores = torch.empty(2, 3, 64, 96)
+    for corner, part in enumerate(places.unflatten(1, (3, 4)).unbind(2)):
+        scores[..., corner // 2 :: 2, corner % 2 :: 2] = part
+    torch.testing.assert_close(net(x), scores, atol=1e-5, rtol=1e-4)
+
+
+def test_the_light_one_does_a_tenth_of_the_work() -> None:
+    """Of the usual one with as many channels at first."""
+    with torch.device("meta"):
+        light, usual = (
+            summary(models.create("unet", width=32, light=each), (3, 128, 128)).multiply_adds
+            for each in (True, False)
+        )
+    assert 0.09 < light / usual < 0.11
+
+
+def test_the_light_one_does_not_unpool() -> None:
+    with pytest.raises(UsageError, match="--set light=false"):
+        models.create("unet", up="unpool")
+
+
 def test_no_width_without_channels() -> None:
-    with pytest.raises(UsageError, match="Give 1 or more"):
-        models.create("unet", width=0)
+    for light in (True, False):
+        with pytest.raises(UsageError, match="Give 1 or more"):
+            models.create("unet", width=0, light=light)
 
 
 # ---------------------------------------------------------------- behind a backbone

@@ -146,7 +146,10 @@ def test_pictures_are_learned_by_heart(name: str, options: dict[str, float]) -> 
     assert (said == batch.semantic)[known].float().mean() > 0.98
 
 
-NETWORKS_THAT_UNPOOL = [("unet", {"width": 2, "up": "unpool"}), ("segnet", {"width": 1 / 16})]
+NETWORKS_THAT_UNPOOL = [
+    ("unet", {"width": 2, "up": "unpool", "light": False}),
+    ("segnet", {"width": 1 / 16}),
+]
 
 
 @pytest.mark.parametrize(("name", "options"), NETWORKS_THAT_UNPOOL)
