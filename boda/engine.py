@@ -267,10 +267,9 @@ class Engine:
             figures = measure(kept, task, self.val, metrics, self.fabric, size=2 * self.plan.batch)
             self.reserve = time.monotonic() - clock
             row |= {f"val_{name}": figure for name, figure in figures.items()}
-            (value,) = self._agree(figures[self.task.headline])
-            value = -value if self.task.smaller else value
-        if self.method.keeps_last:
-            value = float(state.epoch)
+            if not self.method.keeps_last:
+                (value,) = self._agree(figures[self.task.headline])
+                value = -value if self.task.smaller else value
         row |= {"steps": state.step, "seconds": self.elapsed}
         if value > state.best:
             state.improved_epoch = state.epoch
@@ -282,10 +281,23 @@ class Engine:
         self.unsaved = True
         if self.fabric.is_global_zero:
             self.run.add_history(row)
+            self._illustrate(kept)
         # Where an epoch takes no time, writing would take most of it: once a second is enough.
         if time.monotonic() - self.saved > SAVE_EVERY:
             self._save()
         self.progress.epoch(row, self.task.headline, last=self.done() >= 1)
+        if remark := self.task.remark(row):
+            self.progress.say(remark)
+
+    def _illustrate(self, kept: Method) -> None:
+        """A picture of what is made so far: after each of the first epochs, then eight each doubling."""
+        epoch = self.state.epoch
+        if epoch % (1 << max(0, epoch.bit_length() - 4)):
+            return
+        seen = self.train if self.val is None else self.val
+        picture = self.task.of(kept).illustrate(kept, seen)
+        if picture is not None:
+            self.run.add_sample(epoch, picture)
 
     def _save(self) -> None:
         self.state.seconds = self.elapsed

@@ -18,7 +18,7 @@ from boda.data.dataset import Batch, Pictures
 from boda.data.identities import learned, names_in
 from boda.data.loading import Loaded, load
 from boda.data.prepare import Preparation
-from boda.data.survey import survey
+from boda.data.survey import Survey, survey
 from boda.engine import Engine
 from boda.errors import DataError, UsageError
 from boda.evaluating import evaluate
@@ -27,7 +27,7 @@ from boda.machine import choose_device, choose_precision, deterministic
 from boda.options import FitOptions, Plan, parse_size
 from boda.progress import Progress
 from boda.runs import Run, next_folder, refuse_used
-from boda.tasks import Default, Method, Stage
+from boda.tasks import Default, Method, Stage, Task
 from boda.trained import build, find_weights, whose
 from boda.types import Dataset
 
@@ -46,22 +46,13 @@ def fit(
     """Fit a new run; see ``boda.api.fit``."""
     began = time.monotonic()
     task = tasks.task(task_name)
+    options, settings = planning.with_pairs(task, options, settings)
     if out is not None:
         refuse_used(Path(out))
     dataset = readers.read(data, options.format, task.name)
     look = survey(dataset)
-    start = planning.start(options, look)
-    theirs, their_options = whose(options.weights) if options.weights else (None, {})
-    model = options.model or theirs
-    defaults = planning.choose(task.defaults(look, model, start), options)
-    if model != options.model:
-        defaults["model"] = Default(model, "the weights are of it")
-    entry = models.entry(defaults["model"].value)
+    entry, plan, config, net_options, defaults = _decide(task, look, options, settings)
     method_name = task.method_of(entry)
-    of_weights = their_options if entry.name == theirs else {}
-    plan, config, net_options, defaults = planning.settle(
-        task, entry, defaults, options, settings, of_weights
-    )
     _refuse_early(plan, tasks.method(method_name), config, len(dataset.classes))
     height, width = parse_size(defaults["size"].value)
     found = None
@@ -75,8 +66,12 @@ def fit(
     )
     rotations = config.get("rotations", False)
     dataset, split = planning.divide(dataset, options.val, plan.seed, rotations)
+    dataset = task.arranged(dataset, net_options | config)
     loaded = load(dataset, preparation, options.drop, progress)
-    preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
+    if task.measured:
+        preparation = planning.with_measured_pixels(preparation, loaded.pictures["train"])
+    else:
+        preparation = planning.as_they_are(preparation)
     # Of whom a network is to tell apart, it knows those it has learned from.
     classes = learned(loaded.dataset) if task.name == "match" else loaded.dataset.classes
     validated = names_in(loaded.dataset, "val") if task.name == "match" else []
@@ -136,6 +131,21 @@ def fit(
     return _go(run, method, loaded, Engine(run, fabric, plan, progress, began), progress)
 
 
+def _decide(
+    task: Task, look: Survey, options: FitOptions, settings: dict[str, str]
+) -> tuple[models.Entry, Plan, dict[str, Any], dict[str, Any], dict[str, Default]]:
+    """The network, the plan, the method's configuration, the network's options, and the choices."""
+    theirs, their_options = whose(options.weights) if options.weights else (None, {})
+    model = options.model or theirs
+    start = planning.start(options, look)
+    defaults = planning.choose(task.defaults(look, model, start), options)
+    if model != options.model:
+        defaults["model"] = Default(model, "the weights are of it")
+    entry = models.entry(defaults["model"].value)
+    of_weights = their_options if theirs in (entry.name, entry.begins) else {}
+    return entry, *planning.settle(task, entry, defaults, options, settings, of_weights)
+
+
 def _learned(
     kind: type[Method], loaded: Loaded, net_options: dict[str, Any], balance: bool
 ) -> dict[str, Default]:
@@ -169,7 +179,8 @@ def resume(
     about = record["data"]
     if data is not None:
         about["root"] = str(Path(data).resolve())
-    dataset = data_of(run)
+    settings = record["options"] | record["config"]
+    dataset = tasks.task(record["task"]).arranged(data_of(run), settings)
     loaded = load(dataset, run.preparation, about["drop"], progress)
     if loaded.report.fingerprint != about["fingerprint"]:
         raise _changed(run)
@@ -185,7 +196,7 @@ def resume(
 
 
 def data_of(run: Run) -> Dataset:
-    """The data of a run, in the splits it was fitted with."""
+    """The data of a run, in the splits it was fitted with, before its task has arranged it."""
     about = run.record["data"]
     dataset = readers.read(about["root"], about["format"], run.record["task"])
     rotations = run.record["config"].get("rotations", False)
@@ -269,7 +280,8 @@ def _try(method: Method, preparation: Preparation) -> None:
     shape = (1, preparation.channels, preparation.height, preparation.width)
     images, zero = torch.zeros(shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)
     with torch.inference_mode():
-        method.eval().output(images)
+        method.eval().refuse_size()
+        method.output(images)
         method(Batch(images, zero, zero))
 
 
@@ -291,7 +303,8 @@ def _extended(plan: Plan, epochs: int | None, minutes: float | None, progress: P
 def _announce(run: Run, loaded: Loaded, defaults: dict[str, Default], progress: Progress) -> None:
     counts = ", ".join(f"{len(s):,} {name}" for name, s in loaded.dataset.splits.items())
     things = {"landmarks": "points", "match": "identities"}.get(run.record["task"], "classes")
-    progress.say(f"{loaded.dataset.root}: {counts} pictures, {len(run.classes)} {things}")
+    told = f", {len(run.classes)} {things}" if run.classes else ""
+    progress.say(f"{loaded.dataset.root}: {counts} pictures{told}")
     for name, default in defaults.items():
         progress.say(f"  {name:<14} {_shown(default.value):<17} {default.reason}")
     if loaded.dropped:

@@ -32,9 +32,11 @@ def of_run(
     split: str | None,
     drop: bool,
     progress: Progress,
+    settings: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a run; what is measured on its own data goes into its report."""
+    """Evaluate a run; what is measured on its own data, with its own settings, goes into its report."""
     trained = run.trained()
+    trained.adjust(settings or {})
     own = data is None or Path(data).resolve() == Path(run.record["data"]["root"])
     if own:
         dataset = data_of(run)
@@ -49,7 +51,7 @@ def of_run(
         dataset = readers.read(data, format, trained.task)
         dataset = _comparable(dataset, trained, seen, drop, progress)
     result, gallery = _evaluate(trained, dataset, split, progress, drop)
-    if own:
+    if own and not settings:
         run.save_evaluation(result)
         report.write_report(run.report, run.record, run.history(), result, gallery)
     return result
@@ -120,6 +122,7 @@ def _evaluate(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     chosen = choose_split(dataset, split)
     only = dataclasses.replace(dataset, splits={chosen: dataset.splits[chosen]})
+    only = trained.arranged(only)
     loaded = load(only, trained.preparation, drop, progress, wanted=(chosen,))
     figures, gallery = evaluate(trained, loaded.pictures[chosen])
     head = {"task": trained.task, "model": trained.model, "data": str(dataset.root)}
@@ -135,6 +138,7 @@ def export(run: Run, out: str | Path | None) -> tuple[Path, float]:
         "model": trained.model,
         "classes": trained.classes,
         "preparation": trained.preparation.to_dict(),
+        "reach": trained.reach,
         "versions": run.record["versions"],
     }
     pictures = _some_pictures(run, trained)
@@ -143,9 +147,9 @@ def export(run: Run, out: str | Path | None) -> tuple[Path, float]:
 
 def _some_pictures(run: Run, trained: Trained) -> np.ndarray:
     """(N, 3, H, W) uint8: real pictures of the run's data, or random ones where that is gone."""
-    prepare = trained.predictor().preparation
+    prepare = dataclasses.replace(trained.preparation, channels=3)
     try:
-        dataset = data_of(run)
+        dataset = trained.arranged(data_of(run))
         samples = dataset.splits[choose_split(dataset, None)]
         positions = np.unique(np.linspace(0, len(samples) - 1, VERIFIED_ON).astype(int))
         prepared = [prepare(samples[int(i)].image) for i in positions]

@@ -89,11 +89,15 @@ class FitOptions:
         "what keeps these weights: all but the head, none, N blocks from the input, gradual, auto",
     )
     augment: str | None = option(
-        None, "none, light, digits, photos, scenes, places, poses or strong; see boda augment"
+        None,
+        "none, light, digits, photos, scenes, places, poses, jitter or strong; see boda augment",
     )
     batch: int | None = option(None, "pictures a step")
     lr: float | None = option(None, "peak learning rate")
     size: str | None = option(None, "of the network's input: N or HxW")
+    pairs: str | None = option(
+        None, "for translate: make pairs of each picture: gray, edges or small"
+    )
     balance: bool = option(
         False, "weigh the loss so that rare classes count as much as common ones"
     )

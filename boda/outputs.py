@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from boda.data.prepare import Preparation
+from boda.enlarging import pixels
 from boda.masks import paste
 from boda.registry import Registry
 from boda.types import Image, Prediction
@@ -158,6 +159,43 @@ def pasted(rows: np.ndarray, preparation: Preparation, size: tuple[int, int]) ->
     return paste(small, corners.reshape(-1, 4), size)
 
 
+@readers.register("generate")
+def generate(picture: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
+    """A made picture; of the one that was seen it has only the noise.
+
+    Args:
+        picture: (C, h, w), 0..1, of the working size.
+        classes: names.
+        seen: the picture.
+    """
+    image = as_picture(as_bytes(picture))
+    return Prediction(source=seen.source, size=seen.size, image=image, _picture=seen.picture)
+
+
+@readers.register("translate")
+def translate(planes: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
+    """The picture that was made of this one, at its size.
+
+    Args:
+        planes: (3, h, w) RGB from 0 to 1, of the working picture.
+        classes: none that count.
+        seen: the picture.
+    """
+    large = np.stack([plane(each, seen.preparation, seen.size) for each in planes])
+    image = as_picture(as_bytes(large))
+    return Prediction(source=seen.source, size=seen.size, image=image, _picture=seen.picture)
+
+
+def as_bytes(values: np.ndarray) -> np.ndarray:
+    """Floating 0 to 1, and what lies beyond as its end → uint8."""
+    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+
+
+def as_picture(planes: np.ndarray) -> Image:
+    """(1 or 3, H, W) uint8, as networks have them → (H, W, 3)."""
+    return np.ascontiguousarray(np.broadcast_to(planes, (3, *planes.shape[1:])).transpose(1, 2, 0))
+
+
 @readers.register("match")
 def match(vector: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
     """The picture's vector: what is near it shows the same.
@@ -186,6 +224,24 @@ def segment(planes: np.ndarray, classes: Sequence[str], seen: Seen) -> Predictio
     """
     semantic = class_map(planes, seen.preparation, seen.size)
     return told_map(semantic, classes, seen.source, seen.picture)
+
+
+@readers.register("upscale")
+def upscale(planes: np.ndarray, classes: Sequence[str], seen: Seen) -> Prediction:
+    """The picture, enlarged; of the part of it that went through the network.
+
+    Args:
+        planes: (3, s·h, s·w) red, green and blue, 0 to 1.
+        classes: none.
+        seen: the picture.
+    """
+    return made(pixels(planes), seen.source, seen.picture)
+
+
+def made(image: Image, source: str, picture: Image) -> Prediction:
+    """A picture (H', W', 3) uint8 that was made of an original one, as a prediction."""
+    size = picture.shape[0], picture.shape[1]
+    return Prediction(source=source, size=size, image=image, _picture=picture)
 
 
 def told_map(

@@ -19,12 +19,22 @@ from boda.data.survey import Survey
 from boda.data.transforms import policies
 from boda.errors import UsageError
 from boda.models import Entry
-from boda.options import FitOptions, Plan, parse_settings
+from boda.options import FitOptions, Plan, parse_settings, parse_size
 from boda.tasks import Default, Method, Start, Task
 from boda.tasks.segment.balance import balanced
 from boda.types import Dataset
 
 MEASURED = 4096  # pictures from which mean and deviation are computed
+
+
+def with_pairs(
+    task: Task, options: FitOptions, settings: dict[str, str]
+) -> tuple[FitOptions, dict[str, str]]:
+    """``--pairs`` as the setting that it is, of the network that makes them where none is named."""
+    if options.pairs is None:
+        return options, settings
+    model = options.model or task.pairing or None
+    return dataclasses.replace(options, model=model), {**settings, "pairs": options.pairs}
 
 
 def start(options: FitOptions, look: Survey) -> Start:
@@ -62,7 +72,8 @@ def settle(
     kind = tasks.method(task.method_of(entry))
     plan_set, config_set, net_set = parse_settings(settings, Plan, kind.Config, entry.settings)
     named = plan_set | config_set | net_set
-    chosen = {name: Default(v, "you chose it") for name, v in named.items()}
+    chosen = {name: Default(v, "the weights are of it") for name, v in of_weights.items()}
+    chosen |= {name: Default(v, "you chose it") for name, v in named.items()}
     if "minutes" in plan_set:
         defaults = {name: value for name, value in defaults.items() if name != "epochs"}
     defaults = defaults | chosen
@@ -74,10 +85,12 @@ def settle(
     if kind.still and plan.augment != "none":
         raise UsageError(f"--augment {plan.augment}: not for {entry.name}; {kind.still}.")
     config = {n: v for n, v in values.items() if n in _fields(kind.Config)}
+    of_task = {n: v for n, v in values.items() if n in entry.options}
+    sized = kind.sized(*parse_size(values["size"]))
     return (
         plan,
         dataclasses.asdict(kind.Config(**config)),
-        entry.options | of_weights | net_set,
+        entry.options | of_task | of_weights | net_set | sized,
         defaults,
     )
 
@@ -144,6 +157,12 @@ def with_measured_pixels(preparation: Preparation, train: Pictures) -> Preparati
         mean=tuple(round(float(v), 4) for v in mean),
         std=tuple(round(float(v), 4) or 1.0 for v in std),
     )
+
+
+def as_they_are(preparation: Preparation) -> Preparation:
+    """Values from 0 to 1, neither centred nor scaled."""
+    count = preparation.channels
+    return dataclasses.replace(preparation, mean=(0.0,) * count, std=(1.0,) * count)
 
 
 def class_weights(kind: type[Method], loaded: Loaded) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boda import map_tiling, outputs, tiling
+from boda import enlarging, map_tiling, outputs, tiling
 from boda.data.archives import ignored
 from boda.data.image import decode, is_picture_name
 from boda.data.prepare import Preparation
@@ -23,6 +23,7 @@ from boda.types import Image, Prediction
 BOXES = ("detect", "instances", "localize")  # tasks whose predictions hold boxes
 MANY = ("detect", "instances")  # of these, those of which a picture may show any number of things
 TILED = ("detect", "segment")  # what tiles see can be put together
+MADE = ("upscale", "translate")  # tasks whose predictions are pictures
 SMALLEST_TILE = 32
 OUTPUT = 256 << 20  # bytes that the maps of the pictures of one batch may have
 Picture = str | Path | np.ndarray
@@ -38,6 +39,8 @@ class Predictor:
         confidence: boxes of a lower score are left out.
         tile: side in pixels of the tiles in which larger pictures are looked at too; of the task
             "segment" the longer side, and larger pictures are looked at in tiles alone; 0 = none.
+        reach: of the task "upscale", which goes over every picture in tiles of the working size: how
+            far around a pixel the network looks.
         problems: what could not be read in the last ``predict``.
         at_once: pictures, or tiles, that go through the network together.
     """
@@ -46,9 +49,15 @@ class Predictor:
     tile = 0
 
     def __init__(
-        self, network: Network, task: str, classes: Sequence[str], preparation: Preparation
+        self,
+        network: Network,
+        task: str,
+        classes: Sequence[str],
+        preparation: Preparation,
+        reach: int = 0,
     ) -> None:
         self.network, self.task, self.classes = network, task, list(classes)
+        self.reach = reach
         self.preparation = replace(preparation, channels=3)
         if task in MANY:  # of the others a prediction holds no more than it is sure of
             self.confidence = outputs.CONFIDENT
@@ -112,6 +121,13 @@ class Predictor:
             yield from self._run(waiting)
 
     def _run(self, pictures: list[tuple[Image, str]]) -> Iterator[Prediction]:
+        if self.task == "upscale":
+            for image, source in pictures:
+                large = enlarging.enlarged(
+                    image, self.preparation, self.reach, self.network, self.at_once
+                )
+                yield outputs.made(large, source, image)
+            return
         if not self.tile:
             yield from self._look(pictures)
             return

@@ -2,7 +2,8 @@
 
 ``run.json`` the record, ``model.safetensors`` the best weights, ``history.jsonl`` one line an
 epoch, ``state.pt`` where the fit stands, ``evaluation.json`` what was measured last,
-``report.html`` for people. Every file is written whole or not at all; reading never runs code.
+``samples/`` pictures that were made after epochs, ``report.html`` for people. Every file is
+written whole or not at all; reading never runs code.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from boda.data.prepare import Preparation
+from boda.draw import png
 from boda.errors import DataError, UsageError
 from boda.files import atomic_json, atomic_write
 from boda.models.state_files import read_state
@@ -26,7 +29,7 @@ from boda.trained import Trained
 from boda.types import Prediction
 
 RECORD, WEIGHTS, HISTORY, STATE = "run.json", "model.safetensors", "history.jsonl", "state.pt"
-EVALUATION, REPORT = "evaluation.json", "report.html"
+EVALUATION, REPORT, SAMPLES = "evaluation.json", "report.html", "samples"
 ABOUT = (
     "task",
     "method",
@@ -181,6 +184,11 @@ class Run:
         rows = self.history()[:epochs]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         atomic_write(self.path / HISTORY, text.encode())
+
+    def add_sample(self, epoch: int, picture: np.ndarray) -> None:
+        """Write what was made after an epoch, (H, W, 3) uint8."""
+        (self.path / SAMPLES).mkdir(exist_ok=True)
+        atomic_write(self.path / SAMPLES / f"epoch-{epoch:04}.png", png(picture))
 
     @property
     def report(self) -> Path:

@@ -64,4 +64,5 @@ def load(path: str | Path) -> Predictor:
         return running.run(None, {name: images})[0]
 
     preparation = Preparation.from_dict(record["preparation"])
-    return Predictor(network, record["task"], record["classes"], preparation)
+    reach = record.get("reach", 0)
+    return Predictor(network, record["task"], record["classes"], preparation, reach)

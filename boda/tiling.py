@@ -60,19 +60,19 @@ def windows(size: tuple[int, int], tile: int) -> np.ndarray:
     """
     height, width = size
     whole = (0, 0, width, height)
+    step = max(1, math.floor(tile * (1 - OVERLAP)))
     tiles = [
         (x, y, min(x + tile, width), min(y + tile, height))
-        for y in _starts(height, tile)
-        for x in _starts(width, tile)
+        for y in starts(height, tile, step)
+        for x in starts(width, tile, step)
     ]
     return np.array([whole, *tiles] if len(tiles) > 1 else [whole], np.int64)
 
 
-def _starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin along one side, evenly, the last one at its end."""
+def starts(length: int, tile: int, step: int) -> list[int]:
+    """Where tiles begin along one side, evenly and ``step`` apart at most, the last one at its end."""
     if length <= tile:
         return [0]
-    step = max(1, math.floor(tile * (1 - OVERLAP)))
     count = 1 + math.ceil((length - tile) / step)
     return [(length - tile) * i // (count - 1) for i in range(count)]
 

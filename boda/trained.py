@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,13 @@ from boda.models import state_files, weights
 from boda.models.layouts import marked
 from boda.models.published import WORD, locate, recognize
 from boda.models.weights import Weights
+from boda.options import parse_settings
 from boda.predicting import Predictor
 from boda.progress import Progress
 from boda.tasks import Method
+from boda.types import Dataset
+
+GENERATOR = "generator"  # the part of an adversary's network that may start from another's weights
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Trained:
         preparation: how pictures are brought to the network.
         method: the network with its output, in float32, in evaluation mode.
         named: whether the classes' names are known, and not assumed or numbers.
+        options: of the network.
     """
 
     task: str
@@ -42,6 +47,7 @@ class Trained:
     preparation: Preparation
     method: Method
     named: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_record(cls, record: dict[str, Any], fill: Callable[[nn.Module], None]) -> Trained:
@@ -49,7 +55,14 @@ class Trained:
         method = build(record)
         fill(method.net)
         preparation = Preparation.from_dict(record["preparation"])
-        return cls(record["task"], record["model"], record["classes"], preparation, method.eval())
+        return cls(
+            record["task"],
+            record["model"],
+            record["classes"],
+            preparation,
+            method.eval(),
+            options=record["options"],
+        )
 
     @classmethod
     def of_model(
@@ -95,11 +108,46 @@ class Trained:
             progress.say("they do not name their classes: those are numbers here")
         if changes := found.tell_changes():
             progress.say(changes)
-        return cls(method.task, model, names, preparation, method, layout.sure)
+        options = (said or {}).get("options") or entry.options
+        return cls(method.task, model, names, preparation, method, layout.sure, options)
 
     def predictor(self) -> Predictor:
-        """For pictures from outside."""
-        return Predictor(self.run, self.task, self.classes, self.preparation)
+        """For pictures from outside.
+
+        Raises:
+            UsageError: it makes pictures of noise.
+        """
+        if self.task == "generate":
+            raise UsageError(
+                f"{self.model} looks at no pictures, it makes some: boda generate RUN --out DIR"
+            )
+        return Predictor(self.run, self.task, self.classes, self.preparation, self.reach)
+
+    def adjust(self, settings: dict[str, str]) -> None:
+        """Choose settings anew, as ``--set`` names them.
+
+        Raises:
+            UsageError: a setting that this method does not have, or that its weights hang on.
+        """
+        kind = type(self.method)
+        (found,) = parse_settings(settings, kind.Config)
+        for name in found:
+            if name not in kind.adjustable:
+                free = ", ".join(kind.adjustable) or "none"
+                raise UsageError(
+                    f"--set {name}: of what was fitted, it stays. Free are: {free}. Fit anew with it."
+                )
+        self.method.config = replace(self.method.config, **found)
+
+    def arranged(self, dataset: Dataset) -> Dataset:
+        """The data as this network is measured on it; see ``Task.arranged``."""
+        settings = self.options | asdict(self.method.config)
+        return tasks.task(self.task).arranged(dataset, settings)
+
+    @property
+    def reach(self) -> int:
+        """How far around a pixel the network looks, in pixels; 0 where it does not tell."""
+        return int(getattr(self.method.net, "reach", 0))
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """The network's outputs for (N, 3, H, W) uint8 pictures."""
@@ -122,9 +170,13 @@ def find_weights(
     with torch.device("meta"):
         outline = models.create(model, **(options or {}))
     backbone = getattr(outline, "backbone", None)
+    begins = models.entry(model).begins
     official = backbone.name if backbone is not None and source == WORD else model
     file = locate(source, official, progress)
     said = state_files.about(file) if file.is_file() else None
+    if begins and said is not None and said["model"] == begins:
+        part = getattr(outline, GENERATOR)
+        return replace(weights.read(file, part, begins), part=GENERATOR, classes=None)
     if backbone is not None and not _whole(file, model, said):
         with torch.device("meta"):
             whole = backbone.whole(backbone.channels)

@@ -36,15 +36,9 @@ def fit_and_evaluate(
         epochs, and the seconds of the fit.
     """
     subprocess.run([*BODA, "fit", task, str(data), *settings, "--out", str(run)], check=True)
-    done = subprocess.run(
-        [*BODA, "evaluate", str(run), *asked, "--json"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
     rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     speeds = sorted(row["images_per_second"] for row in rows)
-    evaluation = json.loads(done.stdout)
+    evaluation = evaluated(run, asked)
     return {
         "figures": evaluation["metrics"],
         "per_class": evaluation.get("per_class", {}),
@@ -53,6 +47,18 @@ def fit_and_evaluate(
         "pictures_per_second": speeds[len(speeds) // 2],
         "seconds": rows[-1]["seconds"],
     }
+
+
+def evaluated(run: Path, asked: list[str]) -> dict[str, Any]:
+    """What ``boda evaluate`` tells of a run, with these arguments behind it."""
+    done = subprocess.run(
+        [*BODA, "evaluate", str(run), *asked, "--json"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def print_classes(rows: dict[str, dict[str, Any]], columns: tuple[str, ...]) -> None:
@@ -68,3 +74,17 @@ def print_classes(rows: dict[str, dict[str, Any]], columns: tuple[str, ...]) -> 
         values = (row.get(column) for column in columns)
         told = ("-" if value is None else f"{value:.3f}" for value in values)
         print(f"{name:<{width}}" + "".join(f"  {text:>11}" for text in told))
+
+
+def append(folder: Path, row: dict[str, Any]) -> None:
+    """Add a row to the results in a folder, ``results.jsonl``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "results.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def told(row: dict[str, Any], names: tuple[str, ...]) -> str:
+    """Some figures of a row and what they took, as one line."""
+    figures = row["figures"]
+    shown = ", ".join(f"{name} {figures[name]:.4f}" for name in names if name in figures)
+    return f"{shown}; {row['epochs']} epochs in {row['seconds']:.0f} s"

@@ -15,7 +15,7 @@ from boda.cli.signing import ours, signed
 from boda.draw import draw
 from boda.errors import DataError, Problem, UsageError
 from boda.files import atomic_write
-from boda.predicting import Predictor, find_pictures
+from boda.predicting import MADE, Predictor, find_pictures
 from boda.progress import Progress
 from boda.types import Prediction
 
@@ -117,6 +117,8 @@ def plan(inputs: list[str], out: Path | None, progress: Progress) -> Work:
 
 def carry_out(work: Work, predictor: Predictor, batch: int, progress: Progress) -> Found:
     """Look at everything, and write what was seen."""
+    if predictor.task in MADE and work.out is None:
+        raise UsageError(f"{predictor.task} makes pictures: name a folder for them, --out DIR.")
     found, panoptic, maps = Found(), None, None
     if work.out is not None:
         if predictor.task == "instances":

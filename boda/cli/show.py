@@ -89,6 +89,8 @@ def fitted(run: Run) -> None:
     next_ones = [f"boda evaluate {run.path}"]
     if result["task"] == "match":
         next_ones.append(f"boda gallery create DB --run {run.path}")
+    elif result["task"] == "generate":
+        next_ones.append(f"boda generate {run.path} --out made/")
     else:
         next_ones.append(f"boda predict {run.path} PICTURE --out seen/")
     if run.record.get("exports", True):

@@ -177,7 +177,7 @@ class Pictures:
     def prepared(self, index: int) -> np.ndarray:
         """One prepared picture, (H, W, C) uint8."""
         if self.images is None:
-            return self.preparation(_decoded(self.samples[index]))
+            return self.preparation(decoded(self.samples[index]))
         return self.images[index].permute(1, 2, 0).numpy()
 
 
@@ -244,11 +244,11 @@ class _Decoding(torch.utils.data.Dataset[Tensor]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Tensor:
-        image = self.preparation(_decoded(self.samples[index]))
+        image = self.preparation(decoded(self.samples[index]))
         return torch.tensor(image.transpose(2, 0, 1))
 
 
-def _decoded(sample: Sample) -> np.ndarray:
+def decoded(sample: Sample) -> np.ndarray:
     """The picture without keeping it in the sample: an epoch must not fill the memory."""
     return sample.read() if sample.read is not None else sample.image
 

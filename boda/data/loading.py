@@ -11,9 +11,12 @@ from boda.data.check import CheckReport, check
 from boda.data.dataset import GIB, Pictures, memory_budget
 from boda.data.identities import listed
 from boda.data.prepare import Preparation
+from boda.data.scaled import ScaledPictures
 from boda.errors import DataError
 from boda.progress import Progress
 from boda.types import ArraySamples, Dataset
+
+WHOLE = {"upscale": ScaledPictures}  # tasks whose pictures keep their size, and how they are held
 
 
 @dataclass
@@ -51,7 +54,7 @@ def load(
     decoded = {
         split: len(samples)
         for split, samples in dataset.splits.items()
-        if split in wanted and not isinstance(samples, ArraySamples)
+        if split in wanted and not isinstance(samples, ArraySamples) and dataset.task not in WHOLE
     }
     size = sum(decoded.values()) * math.prod(shape)
     fits = size <= memory_budget()
@@ -95,7 +98,8 @@ def load(
             images = images if len(samples) == len(whole[split]) else images[sound]
         else:
             images = None
-        pictures[split] = Pictures(samples, preparation, images, dataset.task)
+        kind = WHOLE.get(dataset.task, Pictures)
+        pictures[split] = kind(samples, preparation, images, dataset.task)
         if dataset.task == "match":
             pictures[split].listed = listed(dataset, split)
     note = (

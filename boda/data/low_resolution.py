@@ -27,7 +27,7 @@ def cut(picture: Image, scale: int) -> Image:
 
 def small(picture: Image, scale: int) -> Image:
     """(H, W, 3) uint8 → (H // scale, W // scale, 3) uint8, of the cut picture."""
-    large = to_chw(torch.from_numpy(np.ascontiguousarray(cut(picture, scale))))
+    large = to_chw(torch.tensor(cut(picture, scale)))
     return to_hwc(reduce(large, scale)).contiguous().numpy()
 
 

@@ -1,8 +1,8 @@
 """Patches of small pictures and the same places of their large ones, drawn anew each epoch.
 
-Which patches an epoch has follows from (seed, epoch, index) and nothing else: an interrupted fit
-goes on with the ones that it would have had. Every place of every picture is as likely as any
-other, and so are the eight ways to turn and mirror it.
+A patch is a number, that of its place among all places of all pictures and of one of the eight ways
+to turn and mirror it. Which numbers an epoch has follows from (seed, epoch) and nothing else: an
+interrupted fit goes on with the ones that it would have had. All are equally likely.
 
 The pictures stay decoded in memory. One that is smaller than a patch is continued by its mirror
 image, its edge pixels included, as the resampling continued it when it was made smaller, so that
@@ -12,7 +12,7 @@ small and large still fit each other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from boda.data.dataset import GIB, memory_budget, mix
 from boda.data.low_resolution import scale_of
+from boda.data.prepare import continued
 from boda.errors import DataError, UsageError
 from boda.types import Image, Sample
 
@@ -36,7 +37,6 @@ class Patches:
         samples: with a small picture and a large ``target_image``, all of one scale.
         size: pixels of the small patch's sides.
         count: patches an epoch.
-        seed: of what is drawn.
 
     Attributes:
         scale: how many times the large pictures are as large.
@@ -46,40 +46,50 @@ class Patches:
         DataError: a picture that cannot be read, or a pair whose sizes do not fit.
     """
 
-    def __init__(self, samples: Sequence[Sample], size: int, count: int, seed: int = 0) -> None:
+    def __init__(self, samples: Sequence[Sample], size: int, count: int) -> None:
         if not samples or size < 1 or count < 1:
             raise UsageError(
                 f"{count} patches of {size} pixels from {len(samples)} pictures. Give 1 or more of "
                 "each."
             )
         _refuse_too_much(samples)
-        self.size, self.count, self.seed = size, count, seed
+        self.size, self.count = size, count
         with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
             pairs = list(pool.map(_decoded, samples))
         self.scale = pairs[0][1].shape[0] // pairs[0][0].shape[0]
         for sample, (low, high) in zip(samples, pairs, strict=True):
             _fit(sample, low, high, self.scale)
-        self.low = _Flat([continued(low, size) for low, _ in pairs])
-        self.high = _Flat([continued(high, size * self.scale) for _, high in pairs])
+        large = size * self.scale
+        self.low = _Flat([continued(low, size, size) for low, _ in pairs])
+        self.high = _Flat([continued(high, large, large) for _, high in pairs])
 
     def __len__(self) -> int:
         """Patches an epoch."""
         return self.count
 
-    def table(self, epoch: int) -> Tensor:
-        """(count, 4) int64: picture, y and x of the small patch's corner, and one of eight turns."""
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch, STREAM))
-        places = (self.low.heights - self.size + 1) * (self.low.widths - self.size + 1)
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """(count,) int64, the numbers of an epoch's patches."""
+        generator = torch.Generator().manual_seed(mix(seed, epoch, STREAM))
+        every = int(self._places().sum())
+        drawn = (torch.rand(self.count, dtype=torch.float64, generator=generator) * every).long()
+        return TURNS * drawn + torch.randint(TURNS, (self.count,), generator=generator)
+
+    def rows(self, numbers: Tensor) -> Tensor:
+        """(N, 4) int64: picture, y and x of the small patch's corner, and one of eight turns."""
+        places = self._places()
         ends = places.cumsum(0)
-        drawn = (torch.rand(self.count, dtype=torch.float64, generator=generator) * ends[-1]).long()
+        drawn, turn = numbers // TURNS, numbers % TURNS
         picture = torch.searchsorted(ends, drawn, right=True)
         place = drawn - (ends - places)[picture]
         across = (self.low.widths - self.size + 1)[picture]
-        turn = torch.randint(TURNS, (self.count,), generator=generator)
         return torch.stack([picture, place // across, place % across, turn], 1)
 
+    def _places(self) -> Tensor:
+        """(P,) int64, how many corners each picture has."""
+        return (self.low.heights - self.size + 1) * (self.low.widths - self.size + 1)
+
     def cut(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The patches of rows of a table.
+        """The patches of rows, see ``rows``.
 
         Args:
             rows: (N, 4) int64.
@@ -91,18 +101,6 @@ class Patches:
         s = self.scale
         low = self.low.patches(picture, y, x, turn, self.size)
         return low, self.high.patches(picture, s * y, s * x, turn, s * self.size)
-
-    def batches(self, epoch: int, size: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """An epoch's patches, ``size`` at a time; the last batch may be smaller.
-
-        Args:
-            epoch: 0 or more.
-            size: patches a batch.
-            start: batches that are left out, since they were learned from before.
-        """
-        for rows in self.table(epoch)[start * size :].split(size):
-            if len(rows):
-                yield self.cut(rows)
 
 
 class _Flat:
@@ -137,12 +135,6 @@ class _Flat:
 def _along(steps: Tensor, backwards: Tensor) -> Tensor:
     """(N, size): 0, 1, 2, …, or … 2, 1, 0."""
     return torch.where(backwards[:, None] > 0, len(steps) - 1 - steps, steps)
-
-
-def continued(picture: Image, size: int) -> Image:
-    """(H, W, 3), by its mirror image until it is ``size`` high and wide; larger ones as they are."""
-    lower, right = (max(0, size - side) for side in picture.shape[:2])
-    return np.pad(picture, ((0, lower), (0, right), (0, 0)), mode="symmetric")
 
 
 def _refuse_too_much(samples: Sequence[Sample]) -> None:

@@ -1,10 +1,11 @@
 """How a picture of any size becomes the network's input: one rule, recorded in run and ONNX file.
 
 The rules: "crop" scales the shorter side to the target and keeps the centre; "letterbox" keeps the
-whole picture and fills the rest with gray 114; "stretch" ignores the proportions. Public classifiers
-were measured on crops from somewhat larger pictures: ``resize`` 256 and a target of 224, for
-example. Resampling is Pillow's antialiased bilinear, cropped and scaled in one step. No torch here:
-an exported file is run with this module alone.
+whole picture and fills the rest with gray 114; "stretch" ignores the proportions; "tiles" changes no
+pixel: a picture is seen in tiles of that size, of which the working picture is the middle one.
+Public classifiers were measured on crops from somewhat larger pictures: ``resize`` 256 and a target
+of 224, for example. Resampling is Pillow's antialiased bilinear, cropped and scaled in one step. No
+torch here: an exported file is run with this module alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image as Pillow
 
-Rule = Literal["crop", "letterbox", "stretch"]
+Rule = Literal["crop", "letterbox", "stretch", "tiles"]
 GRAY = 114  # the fill of letterboxes
 
 
@@ -76,9 +77,14 @@ class Preparation:
         mode = "L" if self.channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        if not self._fits(picture.height, picture.width):
+        if self.rule != "tiles" and not self._fits(picture.height, picture.width):
             picture = self._resize(picture, mode)
         array = np.asarray(picture)
+        if self.rule == "tiles":
+            x, y = (int(corner) for corner in self._window(*array.shape[:2])[:2])
+            array = continued(
+                array[y : y + self.height, x : x + self.width], self.height, self.width
+            )
         return array[..., None] if array.ndim == 2 else array
 
     def _fits(self, height: int, width: int) -> bool:
@@ -102,6 +108,9 @@ class Preparation:
         """x1, y1, x2, y2 of the original that fill the working picture; they may reach beyond it."""
         if self.rule == "stretch":
             return 0.0, 0.0, float(width), float(height)
+        if self.rule == "tiles":
+            x, y = max(0, (width - self.width) // 2), max(0, (height - self.height) // 2)
+            return x, y, x + self.width, y + self.height
         if self.rule == "crop":
             scale = max(self.width / width, self.height / height, self.resize / min(height, width))
             # Rounding must not make the window larger than the picture: Pillow would refuse it.
@@ -147,6 +156,15 @@ def _mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Scaled and shifted: the matrices of all rules do no more."""
     scale, shift = matrix[[0, 1], [0, 1]], matrix[:2, 2]
     return (points.astype(np.float64) * scale + shift).astype(np.float32)
+
+
+def continued(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W, …), by its mirror image, edge pixels included, until it is as high and as wide as that."""
+    lower, right = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
+    if not lower and not right:
+        return picture
+    beside = ((0, lower), (0, right), *[(0, 0)] * (picture.ndim - 2))
+    return np.pad(picture, beside, mode="symmetric")
 
 
 def _whole(pixels: float) -> int:

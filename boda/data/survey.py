@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from boda.data.low_resolution import scale_of
 from boda.errors import BodaError
 from boda.types import ArraySamples, Dataset, Sample
 
@@ -28,6 +29,7 @@ class Survey:
         format: the reader's name.
         drawn: whether the pictures are of ink on paper: nearly all pixels are as dark, or as light,
             as any in their picture.
+        scale: how many times the pictures to be produced are as large; 0 where there are none.
     """
 
     samples: int
@@ -41,6 +43,7 @@ class Survey:
     share: float = 0.0
     format: str = ""
     drawn: bool = False
+    scale: int = 0
 
 
 def survey(dataset: Dataset) -> Survey:
@@ -68,7 +71,17 @@ def survey(dataset: Dataset) -> Survey:
         share=_share(samples),
         format=dataset.format,
         drawn=bool(pictures) and all(_two_toned(p) for p in pictures),
+        scale=_scale(samples),
     )
+
+
+def _scale(samples: Sequence[Sample]) -> int:
+    if not samples or isinstance(samples, ArraySamples):
+        return 0
+    try:
+        return scale_of(samples[0]) or 0
+    except BodaError:  # check names it
+        return 0
 
 
 def _share(samples: Sequence[Sample]) -> float:

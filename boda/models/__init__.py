@@ -78,6 +78,11 @@ class Entry:
         return sum(p.numel() for p in _outline(self.name).parameters() if p.requires_grad)
 
     @property
+    def begins(self) -> str:
+        """The network whose weights its generator may start from; empty where it has none."""
+        return getattr(_outline(self.name), "begins", "")
+
+    @property
     def normalizes(self) -> bool:
         """Whether it has batch norms, which keep its values in range at any learning rate."""
         return any(isinstance(m, nn.BatchNorm2d) for m in _outline(self.name).modules())

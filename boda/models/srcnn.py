@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from boda.errors import UsageError
+from boda.models import register
 from boda.models.layers import initialize
 from boda.ops.color import grayscale
 from boda.ops.resampling import AROUND, enlarge
@@ -84,6 +85,7 @@ class SRCNN(nn.Module):
         return large + (self.reconstruction(maps) - light)
 
 
+@register("srcnn", size=96, smallest=16, paper=PAPER, classes=1, task="upscale", method="enhancer")
 def srcnn(classes: int, channels: int, scale: int = 2) -> SRCNN:
     """SRCNN 9-1-5; the paper's 8,032 weights and 97 biases."""
     return SRCNN(channels, scale)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from boda.errors import UsageError
+from boda.models import register
 from boda.models.layers import ConvNorm, at_least, initialize
 from boda.models.srresnet import SRResNet
 
@@ -83,7 +84,10 @@ class SRGAN(nn.Module):
 
     Attributes:
         scale, reach: the generator's.
+        begins: the registered network that the generator is.
     """
+
+    begins = "srresnet"
 
     def __init__(self, generator: SRResNet, discriminator: Discriminator) -> None:
         super().__init__()
@@ -100,6 +104,7 @@ def srgan_2016(classes: int, channels: int, scale: int = 4, size: int = 96) -> S
     return SRGAN(SRResNet(channels, scale), Discriminator(channels, size))
 
 
+@register("srgan", size=96, smallest=16, paper=PAPER, classes=1, task="upscale", method="srgan")
 def srgan(classes: int, channels: int, scale: int = 4, blocks: int = 8, width: int = 32) -> SRGAN:
     """``srresnet`` with a discriminator of as many maps, for any size, for a CPU."""
     generator = SRResNet(channels, scale, blocks, width, norm=False, skip=True)

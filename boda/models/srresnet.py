@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from boda.errors import UsageError
+from boda.models import register
 from boda.models.layers import initialize
 from boda.ops.resampling import AROUND, enlarge
 
@@ -162,11 +163,23 @@ class SRResNet(nn.Module):
         return out + (enlarge(x, self.scale) if self.skip else 0.5)
 
 
+@register(
+    "srresnet-2016",
+    size=96,
+    smallest=16,
+    paper=PAPER,
+    classes=1,
+    task="upscale",
+    method="enhancer",
+)
 def srresnet_2016(classes: int, channels: int, scale: int = 4) -> SRResNet:
     """The paper's SRResNet, 16 blocks of 64 maps; 1,549,462 parameters at ×4."""
     return SRResNet(channels, scale)
 
 
+@register(
+    "srresnet", size=96, smallest=16, paper=PAPER, classes=1, task="upscale", method="enhancer"
+)
 def srresnet(
     classes: int, channels: int, scale: int = 2, blocks: int = 8, width: int = 32
 ) -> SRResNet:

@@ -40,6 +40,7 @@ class Weights:
         new: the tensors that kept their new weights, since the number of classes is another.
         left_out: the tensors that the network has no place for.
         of_backbone: whether they are a classifier's that is to be the beginning of a network.
+        part: the part of the network that they are all of; empty where they are of the whole.
     """
 
     file: Path
@@ -52,12 +53,15 @@ class Weights:
     new: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     of_backbone: bool = False
+    part: str = ""
 
     def tell_changes(self) -> str:
         """What was not taken over, for the person; nothing where all was."""
         told = []
         if self.of_backbone:
             return "they fill the backbone; all behind it starts anew"
+        if self.part:
+            told.append(f"they fill the {self.part}; all else starts anew")
         if self.new:
             told.append(f"another number of classes: {', '.join(self.new)} start anew")
         if self.left_out:
@@ -138,6 +142,8 @@ def fill(net: nn.Module, found: Weights) -> None:
     if found.of_backbone:
         _fill_backbone(net, found)
         return
+    if found.part:
+        net = net.get_submodule(found.part)
     own = net.state_dict()
     tensors = {k: v for k, v in found.tensors.items() if k in own or not k.endswith(COUNTER)}
     last, rows = _head(net), _rows(net)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from boda.files import atomic_write
-from boda.report import about, boxes, confusion, results
+from boda.report import about, boxes, confusion, results, samples
 from boda.report.parts import esc
 from boda.report.recognition import recognition
 from boda.report.stages import stages
@@ -48,7 +48,8 @@ def write_report(
             ``{class: {"recall", "precision", "scores"}}`` and ``voc`` ``{rule: {class: figure}}``,
             and in ``confusion`` the background as the last row and column; of identities ``episodes``
             ``{kind: {"ways", "shots", "count", "left_out"}}`` and ``roc`` ``{"false_accept",
-            "true_accept"}``.
+            "true_accept"}``; of made pictures ``features``, the name of what they were compared by,
+            and ``remarks``, sentences. Those in ``samples/`` of the run's folder are shown.
         gallery: pictures the network got wrong: ``{"image": (H, W, 3) uint8, "source", "truth",
             "predicted", "score"}``; 40 are shown, of a classifier the surest, else the first; the
             rest is not even encoded.
@@ -77,6 +78,7 @@ def page(
         "Classes": results.classes(record, evaluation) + boxes.voc(evaluation),
         "Curves": boxes.curves(evaluation),
         "Recognition": recognition(evaluation),
+        "Samples": samples.samples(record, evaluation),
         "Confusion": confusion.confusion(evaluation, names, str(record.get("task"))),
         "Calibration": results.calibration(evaluation),
         "Mistakes": results.mistakes(record, evaluation, gallery),

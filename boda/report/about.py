@@ -122,6 +122,8 @@ def next_commands(record: Mapping[str, Any]) -> str:
     steps = [
         ("See what it says about a picture of yours", f"boda predict {quoted} picture.jpg"),
     ]
+    if record.get("task") == "generate":
+        steps = [("Let it make pictures", f"boda generate {quoted} --out made")]
     if record.get("exports", True):
         told = "Take it elsewhere: one ONNX file, no torch needed"
         steps.append((told, f"boda export {quoted}"))

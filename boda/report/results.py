@@ -21,6 +21,8 @@ LARGER = 288  # pixels of a picture with boxes or points on it
 PAIR = 480  # of two side by side
 COLOURS = 60  # classes of which the colour is told
 COUNTED = (
+    "upscale",
+    "translate",
     "detect",
     "instances",
     "segment",
@@ -174,7 +176,9 @@ def _card(task: str, entry: Mapping[str, Any]) -> str:
     picture, image = entry.get("image"), ""
     if picture is not None:
         alt = f"a picture of {truth} taken for {said}" if task in NAMED else f"{truth}: {said}"
-        side = {"classify": THUMB, "segment": PAIR, "match": PAIR}.get(task, LARGER)
+        side = {"classify": THUMB, "segment": PAIR, "match": PAIR, "upscale": PAIR}.get(
+            task, LARGER
+        )
         image = thumbnail(picture, alt, side)
     name = esc(Path(str(entry.get("source", ""))).name)
     return f'<figure>{image}<figcaption>{told}<small title="{source}">{name}</small></figcaption></figure>'

@@ -59,17 +59,33 @@ WORDS = {
     "recall_at_1": "nearest is the same",
     "recall_at_5": "one of five nearest is",
     "map_at_r": "MAP@R",
+    "fid": "FID",
+    "real_fid": "FID of real halves",
+    "kid": "KID",
+    "diversity": "diversity, as a share of the real",
+    "classes_found": "classes drawn",
+    "smallest_share": "of the rarest class",
+    "largest_share": "of the commonest class",
+    "class_entropy": "evenness of the classes",
+    "confidence": "sureness of the judge",
     "pixels_accuracy": "accuracy by bare pixels",
     "pixels_accuracy_within": "within a group by bare pixels",
     "pixels_auc": "area by bare pixels",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "perceptual": "perceptual distance",
+    "bicubic_psnr": "PSNR of bicubic, dB",
+    "bicubic_ssim": "SSIM of bicubic",
+    "bicubic_perceptual": "distance of bicubic",
 }
 # Metrics that are no share of 1, or are not told as one; and those that are better when smaller.
 PLAIN = frozenset(
     {"nll", "psnr", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "rate"}
-) | {"threshold"}
+) | {"threshold", "real_fid", "kid", "classes_found", "class_entropy"}
+PLAIN |= {"ssim", "perceptual", "bicubic_psnr", "bicubic_ssim", "bicubic_perceptual"}
 SMALLER = frozenset(
     {"nll", "ece", "fid", "loss", "l1", "nme", "median_nme", "baseline_nme", "failure_rate", "eer"}
-)
+) | {"real_fid", "kid", "perceptual", "bicubic_perceptual"}
 THINGS = {
     "detect": "boxes",
     "instances": "objects",
@@ -102,6 +118,7 @@ CLASS_LEADS = {
     "nme": "The mean distance from the true point, as a share of the length errors are measured by.",
 }
 MISTAKES = {
+    "translate": "The least like first: what was given, what was made of it, and what is true.",
     "classify": "The surest first: what it said and how sure it was, then what the label says. Look "
     "here for wrong labels and for what the training pictures lack.",
     "detect": "Those with most objects missed or invented first. Dashed white: what is there; in "
@@ -114,5 +131,7 @@ MISTAKES = {
     "localize": "The worst first. Dashed white: what is there; in colour: what it said.",
     "match": "Pictures whose most similar other one shows somebody else, the most similar first: on the "
     "left the picture, on the right the one it was taken for. Look here for wrong folders.",
+    "upscale": "The lowest PSNR first, where it is farthest from the truth: bicubic interpolation, what "
+    "was made, and what is true.",
     "landmarks": "The largest error first. Rings: where the points are; discs: where it said.",
 }

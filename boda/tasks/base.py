@@ -19,6 +19,7 @@ from boda.models import Entry, parts
 from boda.progress import Progress
 from boda.registry import Registry
 from boda.tasks.steps import Stage
+from boda.types import Dataset
 
 Start = Literal["scratch", "head", "whole"]
 
@@ -43,6 +44,9 @@ class Task(ABC):
         method: how a network that is registered for another task is fitted for this one; such
             networks are refused where it is empty.
         borrows: the task whose networks it takes.
+        pairing: its network for pairs that are made of each picture; empty where there is none.
+        measured: whether pictures are centred and scaled as those of train measure; else the
+            networks take them as they are, 0 to 1.
     """
 
     name: ClassVar[str]
@@ -52,6 +56,8 @@ class Task(ABC):
     rule: ClassVar[Rule]
     method: ClassVar[str] = ""
     borrows: ClassVar[str] = ""
+    measured: ClassVar[bool] = True
+    pairing: ClassVar[str] = ""
 
     @abstractmethod
     def defaults(
@@ -76,6 +82,18 @@ class Task(ABC):
         if entry.task == self.borrows:
             return self.method
         raise UsageError(f"{entry.name} is a network for {entry.task}, not for {self.name}.")
+
+    def arranged(self, dataset: Dataset, settings: dict[str, Any]) -> Dataset:
+        """The data as a network with these settings learns from it, or is measured on it.
+
+        Args:
+            dataset: as it was read.
+            settings: the network's options and the method's configuration.
+
+        Raises:
+            UsageError: the settings are of other data.
+        """
+        return dataset
 
     def of(self, method: Method) -> Task:
         """This task, as the outputs of one of its methods are to be read; itself where all are alike."""
@@ -102,6 +120,24 @@ class Task(ABC):
     ) -> dict[str, float]:
         """Figures of what anyone reaches without a network, told beside the method's own."""
         return {}
+
+    def illustrate(self, method: Method, pictures: Pictures) -> np.ndarray | None:
+        """What a method makes so far, as one picture (H, W, 3) uint8, written after an epoch.
+
+        It draws none of torch's default random numbers: those are the fit's.
+
+        Args:
+            method: of this task.
+            pictures: of val, of train where there is none.
+
+        Returns:
+            The picture; None where the task makes none.
+        """
+        return None
+
+    def remark(self, row: dict[str, Any]) -> str:
+        """What a person should be told of an epoch, by its row of the history; empty for nothing."""
+        return ""
 
     @abstractmethod
     def mistakes(
@@ -138,6 +174,8 @@ class Method(nn.Module, ABC):
         keeps_last: whether the last weights are kept, whatever val says of them: of adversaries no
             figure tells which are better.
         tunes: whether all of a network that was fitted before learns, however few the pictures are.
+        adjustable: settings that may be chosen anew of what was fitted, since its weights do not hang on
+            them.
         reserve: seconds that ``conclude`` will take, as far as ``begin`` can tell.
         together: how many neighbours in an epoch's order go to the same one of several processes.
         noted: what ``forward`` tells of its batch beside the losses, scalars by name without gradients,
@@ -152,6 +190,7 @@ class Method(nn.Module, ABC):
     concludes: ClassVar[bool] = False
     keeps_last: ClassVar[bool] = False
     tunes: ClassVar[bool] = False
+    adjustable: ClassVar[tuple[str, ...]] = ()
     together = 1
     reserve = 0.0
     scale: Tensor
@@ -180,6 +219,15 @@ class Method(nn.Module, ABC):
     def values(cls, classes: int) -> int:
         """How many "classes" the network is built with, where the data has so many."""
         return classes
+
+    @classmethod
+    def sized(cls, height: int, width: int) -> dict[str, Any]:
+        """The options of a network that is built for one size of pictures.
+
+        Raises:
+            UsageError: it cannot be built for this one.
+        """
+        return {}
 
     @classmethod
     def learned(
@@ -218,6 +266,14 @@ class Method(nn.Module, ABC):
         given = config.get("class_weights") or ()
         if given and len(given) != classes:
             raise UsageError(f"class_weights has {len(given)} numbers for {classes} classes.")
+
+    def refuse_size(self) -> None:
+        """A working size that the network cannot be used with, before anything is written.
+
+        Raises:
+            UsageError: it is one.
+        """
+        return
 
     def begin(self, train: Pictures, progress: Progress | None = None) -> list[Stage]:
         """Before a fit, or the rest of one: what the pictures must know of this configuration.

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from boda.data.low_resolution import paired, small
-from boda.data.patches import TURNS, Patches, continued
+from boda.data.patches import TURNS, Patches
+from boda.data.prepare import continued
 from boda.errors import DataError, UsageError
 from boda.types import Dataset, Sample
 
@@ -39,9 +40,9 @@ def turned(picture: np.ndarray, turn: int) -> np.ndarray:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_patches_are_slices(scale: int) -> None:
     samples = pairs(scale)
-    patches = Patches(samples, size=4, count=200, seed=3)
+    patches = Patches(samples, size=4, count=200)
     assert patches.scale == scale and len(patches) == 200
-    table = patches.table(0)
+    table = patches.rows(patches.order(3, 0))
     low, high = patches.cut(table)
     assert low.shape == (200, 3, 4, 4) and high.shape == (200, 3, 4 * scale, 4 * scale)
     assert low.dtype == high.dtype == torch.uint8
@@ -65,8 +66,8 @@ def test_there_are_eight_turns() -> None:
 
 
 def test_every_place_is_as_likely_as_any_other() -> None:
-    patches = Patches(pairs(), size=4, count=60_000, seed=1)
-    table = patches.table(0)
+    patches = Patches(pairs(), size=4, count=60_000)
+    table = patches.rows(patches.order(3, 0))
     places = [
         (i, y, x) for i, (h, w) in enumerate(SIZES) for y in range(h - 3) for x in range(w - 3)
     ]
@@ -80,24 +81,18 @@ def test_every_place_is_as_likely_as_any_other() -> None:
 
 
 def test_what_an_epoch_has_is_fixed() -> None:
-    patches = Patches(pairs(), size=4, count=50, seed=7)
-    again = Patches(pairs(), size=4, count=50, seed=7)
-    assert torch.equal(patches.table(2), again.table(2))
-    assert not torch.equal(patches.table(2), patches.table(3))
-    assert not torch.equal(patches.table(2), Patches(pairs(), 4, 50, seed=8).table(2))
-    longer = Patches(pairs(), size=4, count=50, seed=7).batches(2, 16)
-    every = [low for low, _ in longer]
-    assert [len(low) for low in every] == [16, 16, 16, 2]
-    late = [low for low, _ in patches.batches(2, 16, start=2)]
-    assert len(late) == 2 and all(torch.equal(a, b) for a, b in zip(late, every[2:], strict=True))
-    assert list(patches.batches(2, 16, start=4)) == []
+    patches = Patches(pairs(), size=4, count=50)
+    again = Patches(pairs(), size=4, count=50)
+    assert torch.equal(patches.order(7, 2), again.order(7, 2))
+    assert not torch.equal(patches.order(7, 2), patches.order(7, 3))
+    assert not torch.equal(patches.order(7, 2), patches.order(8, 2))
 
 
 def test_a_picture_smaller_than_a_patch_is_mirrored() -> None:
     """Small and large are continued alike, so that one is still the other reduced."""
     samples = pairs(2, [(3, 5), (9, 9)])
-    patches = Patches(samples, size=8, count=40, seed=0)
-    rows = patches.table(0)
+    patches = Patches(samples, size=8, count=40)
+    rows = patches.rows(patches.order(0, 0))
     low, high = patches.cut(rows[rows[:, 0] == 0])
     assert len(low) and (rows[rows[:, 0] == 0][:, 1:3] == 0).all()
     for one, other in zip(low, high, strict=True):
@@ -105,7 +100,7 @@ def test_a_picture_smaller_than_a_patch_is_mirrored() -> None:
         # But where the patch ends: there the picture would go on, and is mirrored instead.
         apart = np.abs(made - one.permute(1, 2, 0).numpy())[2:-2, 2:-2]
         assert apart.max() == 0
-    shown = continued(np.arange(6, dtype=np.uint8).reshape(1, 6, 1).repeat(3, 2), 4)
+    shown = continued(np.arange(6, dtype=np.uint8).reshape(1, 6, 1).repeat(3, 2), 4, 4)
     assert shown[:, :3, 0].tolist() == [[0, 1, 2]] * 4
 
 

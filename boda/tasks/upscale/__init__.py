@@ -1,0 +1,1 @@
+"""Super-resolution: a small picture becomes a large one."""
