@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_VERBS = ("check", "compare", "evaluate", "export", "fit", "load", "predict", "stylize")
+_VERBS = ("check", "compare", "evaluate", "export", "fit", "generate", "load", "predict", "stylize")
 _PACKAGES = ("data", "gallery", "look", "metrics", "models", "ops", "tasks")
 __all__ = [*_VERBS, *_PACKAGES, "summary"]  # noqa: PLE0604 they are strings
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boda.errors import UsageError
+from boda.generating import generate
 from boda.progress import Progress
 from boda.stylizing.verbs import fit_style, stylize
 
@@ -25,6 +26,7 @@ __all__ = [
     "export",
     "fit",
     "fit_style",
+    "generate",
     "load",
     "models",
     "portrait",
@@ -128,7 +130,7 @@ def load(path: str | Path) -> Run:
     return Run.open(path)
 
 
-def predictor(
+def predictor(  # noqa: PLR0913 one for each option
     name: str | Path,
     weights: str | Path | None = None,
     progress: Progress | None = None,
@@ -138,6 +140,7 @@ def predictor(
     tile: int | None = None,
     tta: bool = False,
     slide: dict[str, Any] | None = None,
+    settings: dict[str, str] | None = None,
 ) -> Predictor:
     """What predicts: an exported ``.onnx`` file (without torch), a run, or a model with ``weights``.
 
@@ -152,6 +155,7 @@ def predictor(
         tta: look at the mirrored picture too (test-time augmentation), in twice the time.
         slide: of a classifier: find its classes in windows that slide over the picture; the fields
             of ``boda.sliding.Windows``, all with defaults.
+        settings: of the method, those that may be chosen anew, such as ``{"direction": "b2a"}``.
 
     Raises:
         UsageError: a number is out of range, or the task or the file knows no such thing.
@@ -168,6 +172,8 @@ def predictor(
                 "--iou: the non-max suppression of an exported file is inside it, as it was set when "
                 "it was exported. Predict with the run to change it, or leave --iou away."
             )
+        if settings:
+            raise UsageError("--set needs the run itself: an exported file stays as it is.")
         found: Predictor = runtime.load(path)
     else:
         from boda.trained import Trained
@@ -177,6 +183,7 @@ def predictor(
             if weights is None
             else Trained.of_model(str(name), weights, progress)
         )
+        trained.adjust(settings or {})
         if slide is not None:
             from boda.sliding import Sliding, Windows
 
@@ -262,6 +269,7 @@ def evaluate(
     weights: str | Path | None = None,
     format: str | None = None,
     drop: bool = False,
+    settings: dict[str, str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure a run, or a model with weights, on labelled pictures.
@@ -274,6 +282,7 @@ def evaluate(
         format: how to read the data.
         drop: leave out pictures with errors, and for ``match`` of identities that a run was fitted with;
             what a run left out of its own data stays out.
+        settings: of a run's method, those that may be chosen anew, such as ``{"direction": "b2a"}``.
         progress: where to tell how far it is.
 
     Returns:
@@ -283,8 +292,10 @@ def evaluate(
 
     progress = progress or Progress(quiet=True)
     if weights is not None:
+        if settings:
+            raise UsageError("--set is for a run: leave it away.")
         return measuring.of_file(str(name), weights, data, format, split, drop, progress)
-    return measuring.of_run(_run(name), data, format, split, drop, progress)
+    return measuring.of_run(_run(name), data, format, split, drop, progress, settings)
 
 
 def export(name: str | Path, out: str | Path | None = None) -> tuple[Path, float]:

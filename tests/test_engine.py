@@ -38,12 +38,19 @@ def test_the_same_seed_gives_the_same_bytes(shapes: Path, tmp_path: Path) -> Non
     assert weights_of(first) == weights_of(second) != weights_of(third)
 
 
-@pytest.mark.parametrize("extra", [[], ["--set", "ema=0.9", "--set", "accumulate=2"]])
+@pytest.mark.parametrize(
+    ("task", "extra"),
+    [
+        ("classify", []),
+        ("classify", ["--set", "ema=0.9", "--set", "accumulate=2"]),
+        ("generate", ["--size", "16", "--set", "width=4"]),
+    ],
+)
 def test_killed_and_resumed_gives_the_same_bytes(
-    shapes: Path, tmp_path: Path, extra: list[str]
+    shapes: Path, tmp_path: Path, task: str, extra: list[str]
 ) -> None:
     """kill -9 in the middle of an epoch; the resumed run ends as one that was never stopped."""
-    command = [sys.executable, "-m", "boda", "fit", "classify", str(shapes), "--epochs", "8"]
+    command = [sys.executable, "-m", "boda", "fit", task, str(shapes), "--epochs", "8"]
     command += ["--batch", "4", "--set", "save_seconds=0.05", *extra]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
@@ -60,7 +67,8 @@ def test_killed_and_resumed_gives_the_same_bytes(
     resume = [sys.executable, "-m", "boda", "fit", "--resume", str(cut)]
     subprocess.run(resume, check=True, capture_output=True)
     assert weights_of(cut) == weights_of(whole)
-    rows = [[row["val_accuracy"] for row in Run.open(p).history()] for p in (whole, cut)]
+    figure = "val_accuracy" if task == "classify" else "val_fid"
+    rows = [[row[figure] for row in Run.open(p).history()] for p in (whole, cut)]
     assert rows[0] == rows[1] and len(rows[0]) == 8
 
 

@@ -14,6 +14,7 @@ from boda.cli import (
     converting,
     convolving,
     gallery,
+    generating,
     looking,
     portraying,
     proposing,
@@ -36,6 +37,12 @@ app = typer.Typer(
 )
 
 Format = Annotated[str | None, typer.Option(help="how to read the data, where two ways fit")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="field=value of the method that may be chosen anew, as direction=b2a"
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -134,6 +141,7 @@ def evaluate(
             "--drop", help="leave out pictures with errors; for match, also of whom the run knows"
         ),
     ] = False,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run on labelled pictures it has not seen.
@@ -144,7 +152,14 @@ def evaluate(
       boda evaluate squeezenet-1.1 pictures/ --weights imagenet
     """
     result = api.evaluate(
-        name, data, split=split, weights=weights, format=format, drop=drop, progress=Progress()
+        name,
+        data,
+        split=split,
+        weights=weights,
+        format=format,
+        drop=drop,
+        settings=_pairs(settings),
+        progress=Progress(),
     )
     emit(result) if as_json else show.evaluated(result)
 
@@ -190,6 +205,7 @@ def predict(  # noqa: PLR0913, PLR0917 one for each option
     ] = None,
     batch: Annotated[int, typer.Option(help="pictures at a time")] = 32,
     weights: Weights = None,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Say what is seen in pictures and videos. An exported .onnx file needs no torch.
@@ -216,7 +232,15 @@ def predict(  # noqa: PLR0913, PLR0917 one for each option
     work = predicting.plan(inputs, out, progress)
     windows = predicting.windows(slide, scales, stride, background)
     predictor = api.predictor(
-        name, weights, progress, conf=conf, iou=iou, tile=tile, tta=tta, slide=windows
+        name,
+        weights,
+        progress,
+        conf=conf,
+        iou=iou,
+        tile=tile,
+        tta=tta,
+        slide=windows,
+        settings=_pairs(settings),
     )
     found = predicting.carry_out(work, predictor, batch, progress)
     emit(found.to_dict()) if as_json else show.predictions(found.predictions, found.videos, out)
@@ -319,3 +343,4 @@ proposing.register(app)
 portraying.register(app)
 gallery.register(app)
 stylizing.register(app)
+generating.register(app)

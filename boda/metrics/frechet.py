@@ -134,6 +134,8 @@ def kernel_distance(
             f"KID compares two pictures at least on each side, not {len(x)} and {len(y)}"
         )
     random = np.random.default_rng(seed)
+    if len(x) == len(y) == m:  # every draw is of all of them
+        subsets = 1
     draws = [
         _discrepancy(*(each[random.choice(len(each), m, replace=False)] for each in (x, y)))
         for _ in range(subsets)

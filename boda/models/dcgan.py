@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from boda.errors import UsageError, unknown
+from boda.models import register
 from boda.models.gan import Adversaries, Discriminator, Generator
 
 PAPER = "Radford, Metz, Chintala 2015, arXiv 1511.06434"
@@ -73,6 +74,29 @@ def dcgan(
     kinds = _begun(nn.Embedding(classes, numbers), std, norm) if classes else None
     judge = Discriminator(features, head, kinds, (channels, size))
     return Adversaries(Generator(upwards, noise, classes), judge)
+
+
+@register("dcgan", size=64, smallest=64, paper=PAPER, task="generate", method="adversarial")
+def dcgan_2015(
+    classes: int, channels: int, size: int = 64, width: int = 64, norm: str = "batch"
+) -> Adversaries:
+    """Convolutions with strides up and down, batch norms, and 100 numbers of noise."""
+    return dcgan(channels, size, width, norm=norm)
+
+
+@register(
+    "dcgan-conditional",
+    size=64,
+    smallest=64,
+    paper=f"{PAPER}; Miyato, Koyama 2018, arXiv 1802.05637",
+    task="generate",
+    method="adversarial",
+)
+def dcgan_conditional(
+    classes: int, channels: int, size: int = 64, width: int = 64, norm: str = "batch"
+) -> Adversaries:
+    """``dcgan`` that is told which class to draw, with a projection discriminator."""
+    return dcgan(channels, size, width, classes=classes, norm=norm)
 
 
 def _upwards(numbers: int, side: int, widths: list[int], std: float) -> nn.Sequential:

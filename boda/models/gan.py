@@ -17,7 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from boda.errors import UsageError
+from boda.models import register
 
+PAPER = "Goodfellow et al. 2014, arXiv 1406.2661"
+CONDITIONAL = "Mirza, Osindero 2014, arXiv 1411.1784"
 PIECES = 5  # straight lines that a maxout unit is the largest of
 REACHES = 0.05, 0.005  # first weights are uniform up to this: of the generator, the discriminator
 
@@ -87,13 +90,7 @@ class Discriminator(nn.Module):
         Raises:
             UsageError: pictures of another size, labels that lack or that nothing is there for.
         """
-        channels, side = self.shape
-        if pictures.shape[1:] != (channels, side, side):
-            raise UsageError(
-                f"this discriminator looks at {channels}×{side}×{side}, these pictures have "
-                f"{'×'.join(map(str, pictures.shape[1:]))}. Use --size {side}, or build another."
-            )
-        features = self.features(pictures)
+        features = self.features(self._fitting(pictures))
         logits = self.head(features)[:, 0]
         if self.kinds is None:
             _of_none(labels)
@@ -101,17 +98,32 @@ class Discriminator(nn.Module):
         directions = self.kinds(_of_classes(labels, self.kinds.num_embeddings))
         return logits + (directions * features).sum(1)
 
+    def all_classes(self, pictures: Tensor) -> Tensor:
+        """(N, classes) logits, of each picture as each class; (N, 1) without classes."""
+        features = self.features(self._fitting(pictures))
+        logits = self.head(features)
+        return logits if self.kinds is None else logits + features @ self.kinds.weight.T
+
+    def _fitting(self, pictures: Tensor) -> Tensor:
+        channels, side = self.shape
+        if pictures.shape[1:] != (channels, side, side):
+            raise UsageError(
+                f"this discriminator looks at {channels}×{side}×{side}, these pictures have "
+                f"{'×'.join(map(str, pictures.shape[1:]))}. Use --size {side}, or build another."
+            )
+        return pictures
+
 
 class Adversaries(nn.Module):
-    """The two as one network; by itself it generates: noise (N, noise) → (N, C, H, W) in −1..1."""
+    """The two as one network: pictures (N, C, H, W) in, what the discriminator says of them out."""
 
     def __init__(self, generator: Generator, discriminator: Discriminator) -> None:
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
 
-    def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The same as ``generate``."""
-        return self.generate(noise, labels)
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, 1) logits, above 0 for real; with classes (N, classes), how real as each of them."""
+        return self.discriminator.all_classes(pictures)
 
     def generate(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures from noise, as in ``draw``.
@@ -193,6 +205,28 @@ def gan(
     for part, reach in zip((upwards, judge), REACHES, strict=True):
         _begin(part, reach)
     return Adversaries(Generator(upwards, noise, classes), judge)
+
+
+@register(
+    "gan", size=28, smallest=28, paper=PAPER, channels=1, task="generate", method="adversarial"
+)
+def gan_2014(classes: int, channels: int, size: int = 28, width: int = 1200) -> Adversaries:
+    """The first GAN, of dense layers with maxout, dropout and 100 numbers of noise."""
+    return gan(channels, size, width)
+
+
+@register(
+    "gan-conditional",
+    size=28,
+    smallest=28,
+    paper=CONDITIONAL,
+    channels=1,
+    task="generate",
+    method="adversarial",
+)
+def gan_conditional(classes: int, channels: int, size: int = 28, width: int = 1200) -> Adversaries:
+    """The first GAN, told which class to draw."""
+    return gan(channels, size, width, classes=classes)
 
 
 def _begin(net: nn.Module, reach: float) -> None:

@@ -126,7 +126,7 @@ def test_classes_change_what_is_made_and_what_is_believed(build):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
     noise = net.draw(1).expand(3, -1)
-    made = net(noise, torch.arange(3))
+    made = net.generate(noise, torch.arange(3))
     assert made.shape[0] == 3 and made[0].sub(made[1]).abs().max() > 1e-4
     judge = net.discriminator
     pictures = torch.randn(3, *made.shape[1:])
@@ -223,11 +223,11 @@ def test_refusals(build):
     plain, kinds = build(), build(classes=3)
     labels = torch.zeros(2, dtype=torch.long)
     with pytest.raises(UsageError, match="knows no classes"):
-        plain(plain.draw(2), labels)
+        plain.generate(plain.draw(2), labels)
     with pytest.raises(UsageError, match="Give a label, 0 to 2"):
-        kinds(kinds.draw(2))
+        kinds.generate(kinds.draw(2))
     with pytest.raises(UsageError, match=r"Give \(N, 6\)"):
-        plain(torch.zeros(2, 7))
+        plain.generate(torch.zeros(2, 7))
     channels, side = plain.discriminator.shape
     picture = torch.zeros(2, channels, side, side)
     with pytest.raises(UsageError, match="knows no classes"):

@@ -62,7 +62,7 @@ class Cifar:
     """``data_batch_1`` … ``test_batch``, or ``train`` and ``test``, each also as ``.bin``."""
 
     name: ClassVar[str] = "cifar"
-    tasks: ClassVar[tuple[str, ...]] = ("classify",)
+    tasks: ClassVar[tuple[str, ...]] = ("classify", "generate")
     description: ClassVar[str] = "the python or binary batches of CIFAR-10 and CIFAR-100"
     layout: ClassVar[str] = "DATA/data_batch_1 … DATA/test_batch (or .bin, or the .tar.gz)"
 

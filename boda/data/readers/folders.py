@@ -40,7 +40,7 @@ class Folders:
     """``train/cat/1.jpg`` or ``cat/1.jpg``; a class's folder may have folders of its own."""
 
     name: ClassVar[str] = "folders"
-    tasks: ClassVar[tuple[str, ...]] = ("classify",)
+    tasks: ClassVar[tuple[str, ...]] = ("classify", "generate", "translate")
     description: ClassVar[str] = "one folder of pictures for each class"
     layout: ClassVar[str] = "DATA/train/고양이/1.jpg  DATA/val/고양이/2.jpg\nDATA/고양이/1.jpg"
 

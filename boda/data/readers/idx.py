@@ -44,7 +44,7 @@ class Idx:
     """Pairs ``X-images…`` and ``X-labels…``; X says the split (t10k is MNIST's test)."""
 
     name: ClassVar[str] = "idx"
-    tasks: ClassVar[tuple[str, ...]] = ("classify",)
+    tasks: ClassVar[tuple[str, ...]] = ("classify", "generate")
     description: ClassVar[str] = "the files of MNIST and Fashion-MNIST, .gz or not"
     layout: ClassVar[str] = "DATA/train-images-idx3-ubyte.gz + DATA/train-labels-idx1-ubyte.gz"
 

@@ -24,7 +24,7 @@ class Pictures:
     """``1.jpg``, or ``train/1.jpg`` and ``test/2.jpg``."""
 
     name: ClassVar[str] = "pictures"
-    tasks: ClassVar[tuple[str, ...]] = ("upscale",)
+    tasks: ClassVar[tuple[str, ...]] = ("upscale", "generate", "translate")
     description: ClassVar[str] = "pictures of which nothing is said"
     layout: ClassVar[str] = "DATA/1.jpg  DATA/2.jpg\nDATA/train/1.jpg  DATA/test/2.jpg"
 
@@ -33,8 +33,7 @@ class Pictures:
         pictures = [name for name in tree.files if is_picture_name(name)]
         if tree.kind == "file" or not pictures or None in map(_split, pictures):
             return False
-        speaks = any(not is_picture_name(name) and not _quiet(name) for name in tree.files)
-        return not speaks and not any(pair.high and pair.low for pair in pairs_of(tree))
+        return not spoken_of(tree) and not any(pair.high and pair.low for pair in pairs_of(tree))
 
     def read(self, tree: Tree) -> Dataset:
         """All of them."""
@@ -67,6 +66,11 @@ def _split(name: str) -> str | None:
     if not folders:
         return "all"
     return split_of(folders[0]) if len(folders) == 1 else None
+
+
+def spoken_of(tree: Tree) -> bool:
+    """Whether there is a file that may say something of the pictures."""
+    return any(not is_picture_name(name) and not _quiet(name) for name in tree.files)
 
 
 def _quiet(name: str) -> bool:

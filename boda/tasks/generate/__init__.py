@@ -1,0 +1,1 @@
+"""New pictures, like those of a folder."""
