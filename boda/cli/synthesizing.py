@@ -52,7 +52,7 @@ def synth(
         "scenes": f"{result['boxes']:,} objects: {', '.join(result['classes'])}",
         "objects": f"{count - empty:,}, and {empty:,} pictures without one",
         "faces": f"{len(result['points'])} points each",
-        "domains": "circles alone and squares alone",
+        "domains": "an ellipse each, and a triangle each",
     }
     for name in result["kinds"]:
         print(f"{name:<8} {told[name]}")

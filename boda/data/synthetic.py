@@ -35,10 +35,12 @@ from boda.types import Dataset, Image, Sample
 
 SHAPES = tuple(OUTLINES)  # the classes: circle, square, triangle, star, cross, heart
 POINTS = drawn_faces.POINTS
-DOMAINS = {"A": "circle", "B": "square"}
+DOMAINS = {"A": "circle", "B": "triangle"}
 KINDS = {"scenes": "detect", "objects": "localize", "faces": "landmarks"}  # and the task of each
 SMALLEST, LARGEST = 32, 4096  # pixels of a picture's side
 MOST_OBJECTS = 8
+LONG, PALE = 0.5, (225, 245)  # width to length of the domains' shapes, and levels of their ground
+ROUND = (0.86, 1.0)  # of the others
 SEEN = 0.5  # of every object at least: of less nobody can tell what it is a part of
 EMPTY = 0.2  # share of the pictures of one object that have none
 TRIES = 6  # places that are tried for an object
@@ -98,7 +100,10 @@ def day_night(seed: int, index: int, size: int = 128) -> Sample:
 
 
 def domain(seed: int, index: int, size: int = 128, name: str = "A") -> Sample:
-    """A scene of one domain: circles alone in A, squares alone in B; no picture has its like in the other.
+    """One long shape on a pale ground: an ellipse in A, a triangle in B.
+
+    What the two domains share is the colour, and the angle in which it lies; no picture has its like in
+    the other.
 
     Raises:
         UsageError: there is no such domain, or a number is out of range.
@@ -106,8 +111,10 @@ def domain(seed: int, index: int, size: int = 128, name: str = "A") -> Sample:
     if name not in DOMAINS:
         raise unknown("domain", name, DOMAINS)
     generator = _generator(name, seed, index, size)
-    count = int(generator.integers(1, 5))
-    canvas, _, things = _scene(generator, size, count, (DOMAINS[name],))
+    canvas = np.full((size, size, 3), generator.uniform(*PALE, 3), np.float32)
+    radius, place = generator.uniform(0.3, 0.4) * size, generator.uniform(0.42, 0.58, 2) * size
+    things = [_thing(generator, size, (DOMAINS[name],), radius, place, (LONG, LONG))]
+    _draw(generator, canvas, things)
     return _sample(name, seed, index, developed(canvas, generator, GRAIN), things)
 
 
@@ -242,10 +249,11 @@ def _thing(
     shapes: Sequence[str],
     radius: float,
     place: np.ndarray,
+    stretches: tuple[float, float] = ROUND,
 ) -> _Thing:
-    """An object of any shape there, turned and a little stretched."""
+    """An object of any shape there, turned and a little stretched, or much."""
     name = shapes[int(generator.integers(len(shapes)))]
-    angle, stretch = generator.uniform(0, 2 * math.pi), generator.uniform(0.86, 1.0)
+    angle, stretch = generator.uniform(0, 2 * math.pi), generator.uniform(*stretches)
     cosine, sine = math.cos(angle), math.sin(angle)
     turn = np.array([[cosine, sine], [-sine, cosine]])
     outline = (OUTLINES[name] * (stretch, 1)) @ turn * radius + place

@@ -49,9 +49,10 @@ faces/       SPLIT.csv and SPLIT/0000.png: the picture's name, then x and y of {
              Left is the person's own left, as in COCO: on the right of the picture.
 """,
     "domains": """\
-domains/     trainA/ valA/ testA/ with circles alone, trainB/ valB/ testB/ with squares alone; no
-             picture has its like in the other domain: for unpaired translation, with the names of
-             folders that CycleGAN's tools expect.
+domains/     trainA/ valA/ testA/ with one ellipse each, a0000.png, trainB/ valB/ testB/ with one
+             triangle each, b0000.png; their colours and angles are alike, but no picture has its like
+             in the other domain: for unpaired translation, with the names of folders that CycleGAN's
+             tools expect.
 """,
 }
 README = """Drawn pictures with exact labels, by: boda synth --count {count} --size {size} --seed {seed}{only}
@@ -192,7 +193,9 @@ class _Folder:
                 (self.folder / "domains" / f"{split}{name}").mkdir(parents=True)
                 for index in part:
                     sample = synthetic.domain(self.seed, index, self.size, name)
-                    self._save(sample.image, f"domains/{split}{name}/{sample.id}")
+                    # Names that agree would make pairs of them.
+                    place = f"domains/{split}{name}/{name.lower()}{sample.id}"
+                    self._save(sample.image, place)
 
     def _save(self, image: Image, place: str) -> None:
         Pillow.fromarray(image).save(self.folder / place)

@@ -6,6 +6,7 @@ Lab) are floating.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,8 @@ _TO_XYZ = (
     (0.2126729, 0.7151522, 0.0721750),
     (0.0193339, 0.1191920, 0.9503041),
 )
+_shares = np.array(_TO_XYZ) / np.sum(_TO_XYZ, 1, keepdims=True)
+_FROM_SHARE = np.linalg.inv(_shares).tolist()  # of the white's X, Y and Z → linear sRGB
 _BEND = 6 / 29  # below its cube, Lab's cube root goes on as a straight line
 
 
@@ -139,9 +142,7 @@ def lab_to_rgb(image: Tensor) -> Tensor:
     y = (lightness + 16) / 116
     bent = torch.stack([y + a / 500, y, y - b / 200], dim=-3)
     share = torch.where(bent > _BEND, bent**3, 3 * _BEND**2 * (bent - 4 / 29))
-    matrix = image.new_tensor(_TO_XYZ, dtype=torch.float64)
-    back = torch.linalg.inv(matrix / matrix.sum(1, keepdim=True)).to(image.dtype)
-    linear = _mix(back, share).clamp(0, 1)
+    linear = _mix(image.new_tensor(_FROM_SHARE), share).clamp(0, 1)
     curved = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear <= 0.0031308, linear * 12.92, curved).clamp(0, 1)
 

@@ -258,6 +258,7 @@ def test_holes_are_gray_and_nothing_else_changes() -> None:
 def test_a_batch_takes_everything_to_another_device() -> None:
     batch = marked(20, 20, 8)
     batch.mirror_order, batch.mixed = torch.tensor([0]), (batch.labels, torch.ones(1))
+    batch.targets = batch.images
     there = batch.to(torch.device("meta"))
     for name, value in vars(there).items():
         for each in value if isinstance(value, list | tuple) else [value]:

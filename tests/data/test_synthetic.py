@@ -186,7 +186,7 @@ def test_every_shape_comes_and_some_pictures_are_empty() -> None:
     assert all(s.boxes.shape == (0, 4) and s.masks.shape == (0, 32, 32) for s in empty)
     labels = [int(sample.labels[0]) for sample in singles if len(sample.labels)]
     assert min(np.bincount(labels, minlength=len(SHAPES))) > 10
-    for name, label in (("A", 0), ("B", 1)):
+    for name, label in (("A", 0), ("B", 2)):
         assert {n for i in range(10) for n in domain(0, i, 32, name).labels.tolist()} == {label}
 
 
@@ -356,7 +356,9 @@ def test_objects_faces_and_domains(written: tuple[Path, dict[str, Any]]) -> None
         assert (np.asarray(Image.open(out / "faces" / row[0])) == sample.image).all()
         np.testing.assert_allclose([float(v) for v in row[1:]], sample.points.ravel(), atol=6e-4)
     for name in "AB":
-        picture = np.asarray(Image.open(out / "domains" / f"test{name}" / "0039.png"))
+        picture = np.asarray(
+            Image.open(out / "domains" / f"test{name}" / f"{name.lower()}0039.png")
+        )
         assert (picture == domain(2, 39, 48, name).image).all()
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) == 40 * 8 + 2 * 3 + 3 + 2  # JSONs, CSVs, classes.txt and README.txt

@@ -11,12 +11,14 @@ import torch
 
 from boda import models, outputs, tasks
 from boda.data.dataset import Batch, Pictures
+from boda.data.loading import WHOLE
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
 from boda.evaluating import measure
 from boda.options import FitOptions, Plan, parse_size
 from boda.tasks.base import methods
 from boda.types import Sample
+from tests.stirring import stirred
 
 TASKS = tasks.names()
 METHODS = methods.names()
@@ -45,18 +47,21 @@ def new_method(name: str) -> tuple[tasks.Method, models.Entry]:
     preparation = Preparation(
         entry.smallest, entry.smallest, channels, mean=(0.4,) * channels, std=(0.2,) * channels
     )
-    net = models.create(entry.name, classes=kind.values(CLASSES[kind.task]))
+    net = stirred(models.create(entry.name, classes=kind.values(CLASSES[kind.task])))
     return kind(net, preparation, kind.Config()), entry
 
 
 CLASSES = {  # as the data has them
     "classify": 10,
     "detect": 3,
+    "generate": 3,
     "instances": 3,
     "localize": 3,
     "landmarks": 5,
     "match": 3,
     "segment": 3,
+    "translate": 2,
+    "upscale": 1,  # which nothing asks for
 }
 
 
@@ -70,6 +75,7 @@ def some_batch(entry: models.Entry, count: int = 6, classes: int = 3) -> Batch:
     corners[:, :, 1] += 0.2 * side
     boxes = [each.flatten(1) for each in corners[:-1]] + [torch.zeros(0, 4)]
     points = torch.rand(count, 5, 3, generator=generator) * side
+    large = entry.options.get("scale", 1) * side
     return Batch(
         images,
         torch.arange(count) % classes,
@@ -79,6 +85,7 @@ def some_batch(entry: models.Entry, count: int = 6, classes: int = 3) -> Batch:
         masks=[torch.rand(len(each), side, side, generator=generator) < 0.5 for each in boxes],
         semantic=torch.randint(0, classes, (count, side, side), generator=generator).byte(),
         points=points,
+        targets=torch.randint(0, 256, (count, 3, large, large), generator=generator).byte(),
     )
 
 
@@ -102,7 +109,8 @@ def test_defaults_are_possible_and_have_reasons(
     assert all(default.reason for default in chosen.values())
     values = {field: default.value for field, default in chosen.items()}
     entry = models.entry(values["model"])
-    assert task.method_of(entry) and min(parse_size(values["size"])) >= entry.smallest
+    least = 1 if "size" in entry.options else entry.smallest  # it is built for the size it is given
+    assert task.method_of(entry) and min(parse_size(values["size"])) >= least
     known = {field.name for field in dataclasses.fields(Plan)}
     Plan(**{field: value for field, value in values.items() if field in known})
 
@@ -122,9 +130,10 @@ def test_options_are_explained(kind: type) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_are_finite_scalars_that_reach_every_parameter(name: str) -> None:
     method, entry = new_method(name)
-    losses = method(some_batch(entry))
-    assert losses and all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
-    sum(losses.values()).backward()
+    for turn in range(len(method.optimizers(0.1))):  # those of adversaries together
+        losses = method(some_batch(entry), turn)
+        assert losses and all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+        sum(losses.values()).backward()
     for parameter_name, parameter in method.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
 
@@ -142,16 +151,16 @@ def test_optimizers_hold_every_parameter_once(name: str) -> None:
 def test_a_few_steps_lower_the_loss(name: str) -> None:
     method, entry = new_method(name)
     batch = some_batch(entry)
-    optimizers = method.optimizers(1e-3)
-    values = []
-    for _ in range(15):
-        for turn, optimizer in enumerate(optimizers):
+    for turn, optimizer in enumerate(method.optimizers(1e-3)):  # while the adversary stands still
+        values = []
+        for _ in range(15):
+            torch.manual_seed(0)  # of what is drawn: the same each time
             total = sum(method(batch, turn).values())
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
-        values.append(total.item())
-    assert values[-1] < values[0]
+            values.append(total.item())
+        assert values[-1] < values[0]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -181,6 +190,7 @@ def test_its_task_measures_its_output_and_names_the_worst(name: str) -> None:
     preparation = Preparation(side, side, entry.channels, task.rule)
     classes = [str(number) for number in range(CLASSES[method.task])]
     generator = np.random.default_rng(0)
+    large = entry.options.get("scale", 1) * side
     samples = [
         Sample(
             str(i),
@@ -193,11 +203,12 @@ def test_its_task_measures_its_output_and_names_the_worst(name: str) -> None:
             points=generator.uniform(0, side, (5, 2)).astype(np.float32),
             size=(side, side),
             _image=generator.integers(0, 256, (side, side, 3), dtype=np.uint8),
+            target=generator.integers(0, 256, (large, large, 3), dtype=np.uint8),
         )
         for i in range(6)
     ]
     images = np.stack([preparation(sample.image).transpose(2, 0, 1) for sample in samples])
-    pictures = Pictures(samples, preparation, images, task.name)
+    pictures = WHOLE.get(task.name, Pictures)(samples, preparation, images, task.name)
     metrics, outputs_of_all = task.metrics(classes), []
     figures = measure(method, task, pictures, metrics, size=4, keep=outputs_of_all)
     assert task.headline in figures and all(np.isfinite(v) for v in figures.values())
@@ -215,7 +226,8 @@ def test_normalization_is_the_formula(name: str) -> None:
     images = some_batch(entry).images
     expected = (images.double() / 255 - 0.4) / 0.2
     torch.testing.assert_close(method.normalize(images).double(), expected, atol=1e-5, rtol=0)
-    assert not [key for key in method.state_dict() if not key.startswith("net.")]
+    # Beside the network there may be earlier pictures, which a resumed fit goes on with.
+    assert not [key for key in method.state_dict() if not key.startswith(("net.", "pool_"))]
 
 
 def test_heads_within_a_network_learn_with_a_share() -> None:

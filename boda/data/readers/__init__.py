@@ -61,7 +61,8 @@ class Reader(Protocol):
 
 
 READERS: Registry[type[Reader]] = Registry("format")
-BARE = "pictures"  # the format that says nothing of them: only where a task is named that needs no more
+# Of pictures of which nothing is said: asked only where a task is named that needs no more.
+BARE = ("pictures", "side-by-side", "two-folders")
 
 
 def read(path: str | Path, format: str | None = None, task: str | None = None) -> Dataset:
@@ -97,7 +98,7 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
     if not fitting:
         why = _what_is_there(tree, task)
         if task is not None:
-            others = [READERS[name] for name in READERS.names() if name != BARE]
+            others = [READERS[name] for name in READERS.names() if name not in BARE]
             fits = [r for r in others if task not in r.tasks and r().recognizes(tree)]
             told = ", ".join(f"'{r.name}' for {' and '.join(r.tasks)}" for r in fits)
             why = f"no layout for {task} is recognized; it is read as {told}" if fits else why
@@ -119,7 +120,7 @@ def read(path: str | Path, format: str | None = None, task: str | None = None) -
 
 
 def _serves(reader: type[Reader], task: str | None) -> bool:
-    return reader.name != BARE if task is None else task in reader.tasks
+    return reader.name not in BARE if task is None else task in reader.tasks
 
 
 def _nearest(fitting: list[type[Reader]], task: str | None) -> list[type[Reader]]:

@@ -1,0 +1,1 @@
+"""Translation: a picture of one kind becomes the same of another kind."""
