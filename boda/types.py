@@ -265,6 +265,7 @@ class Prediction:
             there, the largest first.
         areas: (N,) int64, pixels of each of these classes.
         image: (H', W', 3) uint8, the picture that was made of this one.
+        made: (H', W') of that, also after ``forget_pixels``.
     """
 
     source: str
@@ -279,8 +280,13 @@ class Prediction:
     points: np.ndarray | None = None
     embedding: np.ndarray | None = None
     image: Image | None = None
+    made: tuple[int, int] | None = None
     _picture: Image | None = field(default=None, repr=False)
     _codes: list[dict[str, Any]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.image is not None:
+            self.made = self.image.shape[0], self.image.shape[1]
 
     def to_dict(self) -> dict[str, Any]:
         """The one JSON schema of predictions: plain lists and numbers, without absent fields.
@@ -293,6 +299,8 @@ class Prediction:
             value = getattr(self, name)
             if value is not None:
                 out[name] = value.tolist() if isinstance(value, np.ndarray) else list(value)
+        if self.made is not None:
+            out["made"] = list(self.made)
         if self.shares is not None:
             out["shares"] = [round(share, 6) for share in self.shares.tolist()]
         if (codes := self._coded()) is not None:

@@ -20,6 +20,7 @@ from boda.options import Plan
 from boda.progress import Progress
 from boda.runs import Run
 from boda.tasks.classify import Classifier
+from tests.data.translation_sets import apart, side_by_side
 
 QUIET = Progress(quiet=True)
 
@@ -49,10 +50,44 @@ def test_the_same_seed_gives_the_same_bytes(shapes: Path, tmp_path: Path) -> Non
 def test_killed_and_resumed_gives_the_same_bytes(
     shapes: Path, tmp_path: Path, task: str, extra: list[str]
 ) -> None:
-    """kill -9 in the middle of an epoch; the resumed run ends as one that was never stopped."""
-    command = [sys.executable, "-m", "boda", "fit", task, str(shapes), "--epochs", "8"]
-    command += ["--batch", "4", "--set", "save_seconds=0.05", *extra]
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole, cut = killed_and_resumed(tmp_path, [task, str(shapes), "--epochs", "8", *extra])
+    figure = "val_accuracy" if task == "classify" else "val_fid"
+    rows = [[row[figure] for row in Run.open(p).history()] for p in (whole, cut)]
+    assert rows[0] == rows[1] and len(rows[0]) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "extra"),
+    [
+        ("translate", ["--model", "cyclegan", "--set", "pool=4", "--set", "width=4"]),
+        ("translate", ["--model", "discogan", "--size", "64", "--set", "width=4"]),
+        ("upscale", ["--model", "srgan", "--set", "patches=64", "--set", "width=4"]),
+    ],
+)
+def test_adversaries_too(tmp_path: Path, task: str, extra: list[str]) -> None:
+    """Both optimizers, and the pool of pictures that were made before."""
+    data = apart(tmp_path / "data", 16, 2)
+    data = data if task == "translate" else data / "trainA"
+    killed_and_resumed(tmp_path, [task, str(data), "--epochs", "6", *extra])
+
+
+def test_pairs_too(tmp_path: Path) -> None:
+    data = side_by_side(tmp_path / "data", 16, 2)
+    killed_and_resumed(
+        tmp_path, ["translate", str(data), "--epochs", "6", "--set", "width=4", "--size", "32"]
+    )
+
+
+def killed_and_resumed(folder: Path, asked: list[str]) -> tuple[Path, Path]:
+    """kill -9 in the middle of an epoch; the resumed run ends as one that was never stopped.
+
+    Returns:
+        The run that was never stopped, and the one that was.
+    """
+    command = [sys.executable, "-m", "boda", "fit", *asked]
+    command += ["--batch", "4", "--set", "save_seconds=0.05"]
+    whole, cut = folder / "whole", folder / "cut"
     subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
     process = subprocess.Popen([*command, "--out", str(cut)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -67,9 +102,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
     resume = [sys.executable, "-m", "boda", "fit", "--resume", str(cut)]
     subprocess.run(resume, check=True, capture_output=True)
     assert weights_of(cut) == weights_of(whole)
-    figure = "val_accuracy" if task == "classify" else "val_fid"
-    rows = [[row[figure] for row in Run.open(p).history()] for p in (whole, cut)]
-    assert rows[0] == rows[1] and len(rows[0]) == 8
+    return whole, cut
 
 
 def read_state(run: Path) -> dict | None:

@@ -185,6 +185,8 @@ def _rows(prediction: Prediction) -> list[dict[str, Any]]:
 def _told(prediction: Prediction) -> str:
     """A line: the three best classes, how many boxes of each class, points, or the largest areas."""
     names = prediction.names or []
+    if prediction.made is not None:
+        return f"made, {prediction.made[1]}×{prediction.made[0]}"
     if prediction.shares is not None:
         largest = zip(names[:LARGEST], prediction.shares.tolist(), strict=False)
         told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in largest)

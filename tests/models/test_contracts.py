@@ -37,7 +37,12 @@ for_a_family = (
 )
 
 
-@pytest.fixture(params=NAMES)
+HEAVY = ("mask-rcnn-resnet50-fpn",)  # made by the lines of mask-rcnn-resnet18-fpn
+
+
+@pytest.fixture(
+    params=[pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in NAMES]
+)
 def entry(request: pytest.FixtureRequest) -> models.Entry:
     return models.entry(request.param)
 

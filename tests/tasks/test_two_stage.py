@@ -238,6 +238,7 @@ def test_it_says_its_anchors_and_proposals() -> None:
     assert told["proposals"].value == 128
 
 
+@pytest.mark.slow  # Mask R-CNN learns the same boxes, below
 def test_faster_rcnn_learns_pictures_by_heart() -> None:
     assert learned_by_heart(method("faster-rcnn"), squares(6), 2e-3, 150) > 0.95
 

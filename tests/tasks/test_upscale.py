@@ -144,17 +144,19 @@ def test_exported_it_makes_the_same_pictures(run: Run, plain: Path, tmp_path: Pa
     assert other.draw() is other.image and other.to_dict() == {
         "source": str(picture),
         "size": [50, 60],
+        "made": [100, 120],
     }
 
 
 def test_pictures_need_a_folder(run: Run, plain: Path, tmp_path: Path, boda: Boda) -> None:
     status, _, err = boda("predict", run.path, plain / "test")
     assert status == 2 and "upscale makes pictures: name a folder for them, --out DIR" in err
-    status, _, err = boda("predict", run.path, plain / "test", "--out", tmp_path / "out")
+    status, said, err = boda("predict", run.path, plain / "test", "--out", tmp_path / "out")
     assert status == 0, err
     for file in (plain / "test").iterdir():
         before, after = (Image.open(path) for path in (file, tmp_path / "out" / file.name))
         assert after.size == (2 * before.width, 2 * before.height)
+        assert f"{file}: made, {after.width}×{after.height}" in said
 
 
 def test_pairs_say_their_scale(plain: Path, run: Run, tmp_path: Path, boda: Boda) -> None:
