@@ -3,7 +3,8 @@
 Zhu, Park, Isola, Efros, "Unpaired image-to-image translation using cycle-consistent adversarial
 networks", 2017, arXiv 1703.10593. The generators are those of Johnson et al. 2016 (``style_network``)
 with 7×7 kernels at the ends: c7s1-64, d128, d256, nine residual blocks of 256 maps (six for pictures
-of 128 pixels and less), u128, u64, c7s1-3. ``cyclegan-2017`` is the paper's, ``cyclegan`` is for a CPU.
+of 128 pixels and less), u128, u64, c7s1-3. ``cyclegan-2017`` is the paper's. ``cyclegan`` is for a CPU,
+and its last convolutions see the given picture's very pixels, as those of ``pix2pix``.
 
 Deviations: sizes double by repeating pixels before a 3×3 convolution, where the paper's transposed
 ones of as many weights leave checkerboards; instance norms also scale and shift, as in Johnson's.
@@ -18,6 +19,7 @@ from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import at_least
 from boda.models.patchgan import PatchGAN, begin
+from boda.models.pix2pix import refining
 from boda.models.style_network import STRIDE, Block, Unit
 from boda.models.upsampling import divisible, sized
 
@@ -31,12 +33,16 @@ class ResidualGenerator(nn.Module):
         channels: of the pictures.
         width: maps at full size.
         blocks: residual ones.
+        refined: let the last convolutions see the picture beside what was made of it; else they are
+            one of 7×7, as in the paper.
 
     Raises:
         UsageError: a number that leaves no layer.
     """
 
-    def __init__(self, channels: int = 3, width: int = 64, blocks: int = 9) -> None:
+    def __init__(
+        self, channels: int = 3, width: int = 64, blocks: int = 9, refined: bool = False
+    ) -> None:
         super().__init__()
         if min(channels, width, blocks) < 1:
             raise UsageError(
@@ -54,13 +60,18 @@ class ResidualGenerator(nn.Module):
             Unit(4 * width, 2 * width, 3),
             nn.Upsample(scale_factor=2),
             Unit(2 * width, width, 3),
-            nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"),
         )
+        if not refined:
+            self.up.append(nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"))
+        self.refine = refining(channels, width) if refined else None
         begin(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Sides that 4 does not divide are continued by their edge meanwhile."""
-        out = self.up(self.blocks(self.down(divisible(x, STRIDE))))
+        given = divisible(x, STRIDE)
+        out = self.up(self.blocks(self.down(given)))
+        if self.refine is not None:
+            out = self.refine(torch.cat([out, given], 1))
         return sized(torch.tanh(out), x.shape[-2:])
 
 
@@ -96,8 +107,10 @@ class TwoWays(nn.Module):
         return self.back(x) if back else self.generator(x)
 
 
-def _built(channels: int, width: int, blocks: int, patches: int, name: str) -> TwoWays:
-    there, back = (ResidualGenerator(channels, width, blocks) for _ in range(2))
+def _built(
+    channels: int, width: int, blocks: int, patches: int, name: str, refined: bool = False
+) -> TwoWays:
+    there, back = (ResidualGenerator(channels, width, blocks, refined) for _ in range(2))
     judge_a, judge_b = (PatchGAN(channels, width, patches, "instance") for _ in range(2))
     smallest = max(32, judge_a.smallest)
     return TwoWays((there, back), (judge_a, judge_b), smallest, name)
@@ -111,7 +124,12 @@ def cyclegan_2017(classes: int, channels: int) -> TwoWays:
 
 @register("cyclegan", size=64, smallest=32, paper=PAPER, task="translate", method="cyclegan")
 def cyclegan(
-    classes: int, channels: int, width: int = 16, blocks: int = 6, patches: int = 2
+    classes: int,
+    channels: int,
+    width: int = 16,
+    blocks: int = 6,
+    patches: int = 2,
+    refined: bool = True,
 ) -> TwoWays:
-    """A leaner one for a CPU; ``patches=2`` judges patches of 34×34."""
-    return _built(channels, width, blocks, patches, "cyclegan")
+    """A leaner one for a CPU, whose last layers see the picture; ``patches=2`` judges 34×34 pixels."""
+    return _built(channels, width, blocks, patches, "cyclegan", refined)
