@@ -72,6 +72,7 @@ class Upscale(Task):
             reach = cast(int, models.create(entry.name).reach)
         tile = WIDE if 3 * reach > TILE else TILE
         steps = STEPS.get(entry.name, STEPS["srresnet-2016"])
+        why = f"{'tried' if entry.name == MODEL else 'usual, not tried,'} for {entry.name}"
         scale = Default(entry.options["scale"], "the data is no pairs; 2, 3 or 4, as you like")
         if survey.scale:
             scale = Default(survey.scale, "the data's pairs are so")
@@ -83,8 +84,8 @@ class Upscale(Task):
             "size": Default(f"{tile}x{tile}", "of the tiles in which any picture is enlarged"),
             "batch": Default(16, "patches; every pixel of them teaches"),
             "epochs": Default(EPOCHS, "of as many patches as ``patches`` says"),
-            "optimizer": Default(steps[0], f"tried for {entry.name}"),
-            "rate": Default(steps[1], f"tried for {entry.name}"),
+            "optimizer": Default(steps[0], why),
+            "rate": Default(steps[1], why),
             "ema": Default(0.999, "averaged weights enlarge better than the last ones"),
             "clip": Default(1.0, "one patch must not throw everything over"),
             "channels": Default(3, "red, green and blue, also of gray pictures"),
