@@ -3,8 +3,7 @@
 Zhu, Park, Isola, Efros, "Unpaired image-to-image translation using cycle-consistent adversarial
 networks", 2017, arXiv 1703.10593. The generators are those of Johnson et al. 2016 (``style_network``)
 with 7×7 kernels at the ends: c7s1-64, d128, d256, nine residual blocks of 256 maps (six for pictures
-of 128 pixels and less), u128, u64, c7s1-3. ``cyclegan-2017`` is the paper's. ``cyclegan`` is for a CPU,
-and its last convolutions see the given picture's very pixels, as those of ``pix2pix``.
+of 128 pixels and less), u128, u64, c7s1-3. ``cyclegan-2017`` is the paper's, ``cyclegan`` is for a CPU.
 
 Deviations: sizes double by repeating pixels before a 3×3 convolution, where the paper's transposed
 ones of as many weights leave checkerboards; instance norms also scale and shift, as in Johnson's.
@@ -33,8 +32,8 @@ class ResidualGenerator(nn.Module):
         channels: of the pictures.
         width: maps at full size.
         blocks: residual ones.
-        refined: let the last convolutions see the picture beside what was made of it; else they are
-            one of 7×7, as in the paper.
+        refined: let the last convolutions see the picture beside what was made of it, which keeps
+            lines sharp and tempts to change nothing; else they are one of 7×7, as in the paper.
 
     Raises:
         UsageError: a number that leaves no layer.
@@ -129,7 +128,7 @@ def cyclegan(
     width: int = 16,
     blocks: int = 6,
     patches: int = 2,
-    refined: bool = True,
+    refined: bool = False,
 ) -> TwoWays:
-    """A leaner one for a CPU, whose last layers see the picture; ``patches=2`` judges 34×34 pixels."""
+    """A leaner one for a CPU; ``patches=2`` judges patches of 34×34."""
     return _built(channels, width, blocks, patches, "cyclegan", refined)
