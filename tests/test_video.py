@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import pytest
 from PIL import Image
 
 from boda import api, video
-from boda.cli import main
 from boda.errors import DataError, UsageError
 from boda.predicting import Predictor
 from boda.progress import Progress
@@ -202,21 +202,10 @@ def test_without_the_extra_the_fix_is_told(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def boda(capsys, monkeypatch):
+def boda(boda, monkeypatch):
     """Run a command line with a network that finds bright rectangles: (status, stdout, stderr)."""
     monkeypatch.setattr(api, "predictor", lambda *_, **__: predictor(side=66))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["boda", "predict", "fake", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
+    return partial(boda, "predict", "fake")
 
 
 @needs_extra
