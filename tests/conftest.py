@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -14,6 +15,11 @@ import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from boda.data.dataset import Batch
+    from boda.engine import Engine
+    from boda.runs import Run
 
 # People search anew in every run; a gate must say the same twice of the same commit.
 hypothesis.settings.register_profile("gate", derandomize=True)
@@ -54,6 +60,35 @@ def boda(
             status = int(stop.code or 0)
         said = capsys.readouterr()
         return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Run, Run]]:
+    """Fit into a folder twice, the second time with a crash in the middle of the second epoch."""
+
+    def run(fit: Callable[[Path], Run], folder: Path, batch: int = 2) -> tuple[Run, Run]:
+        """The run that was never stopped, and the one that was stopped after ``batch`` and resumed."""
+        import boda
+        from boda.engine import Engine
+        from boda.progress import Progress
+
+        whole, step = fit(folder / "whole"), Engine._step
+
+        def crash(self: Engine, some: Batch) -> None:
+            if self.state.epoch == 1 and self.state.batch == batch:
+                raise ZeroDivisionError
+            step(self, some)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Engine, "_step", crash)
+            with pytest.raises(ZeroDivisionError):
+                fit(folder / "cut")
+        resumed = boda.fit(resume=folder / "cut", progress=Progress(quiet=True))
+        one, two = ((each.path / "model.safetensors").read_bytes() for each in (whole, resumed))
+        assert one == two
+        return whole, resumed
 
     return run
 

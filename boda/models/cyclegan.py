@@ -18,7 +18,6 @@ from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import at_least
 from boda.models.patchgan import PatchGAN, begin
-from boda.models.pix2pix import refining
 from boda.models.style_network import STRIDE, Block, Unit
 from boda.models.upsampling import divisible, sized
 
@@ -32,16 +31,12 @@ class ResidualGenerator(nn.Module):
         channels: of the pictures.
         width: maps at full size.
         blocks: residual ones.
-        refined: let the last convolutions see the picture beside what was made of it, which keeps
-            lines sharp and tempts to change nothing; else they are one of 7×7, as in the paper.
 
     Raises:
         UsageError: a number that leaves no layer.
     """
 
-    def __init__(
-        self, channels: int = 3, width: int = 64, blocks: int = 9, refined: bool = False
-    ) -> None:
+    def __init__(self, channels: int = 3, width: int = 64, blocks: int = 9) -> None:
         super().__init__()
         if min(channels, width, blocks) < 1:
             raise UsageError(
@@ -59,18 +54,13 @@ class ResidualGenerator(nn.Module):
             Unit(4 * width, 2 * width, 3),
             nn.Upsample(scale_factor=2),
             Unit(2 * width, width, 3),
+            nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"),
         )
-        if not refined:
-            self.up.append(nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"))
-        self.refine = refining(channels, width) if refined else None
         begin(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Sides that 4 does not divide are continued by their edge meanwhile."""
-        given = divisible(x, STRIDE)
-        out = self.up(self.blocks(self.down(given)))
-        if self.refine is not None:
-            out = self.refine(torch.cat([out, given], 1))
+        out = self.up(self.blocks(self.down(divisible(x, STRIDE))))
         return sized(torch.tanh(out), x.shape[-2:])
 
 
@@ -106,10 +96,8 @@ class TwoWays(nn.Module):
         return self.back(x) if back else self.generator(x)
 
 
-def _built(
-    channels: int, width: int, blocks: int, patches: int, name: str, refined: bool = False
-) -> TwoWays:
-    there, back = (ResidualGenerator(channels, width, blocks, refined) for _ in range(2))
+def _built(channels: int, width: int, blocks: int, patches: int, name: str) -> TwoWays:
+    there, back = (ResidualGenerator(channels, width, blocks) for _ in range(2))
     judge_a, judge_b = (PatchGAN(channels, width, patches, "instance") for _ in range(2))
     smallest = max(32, judge_a.smallest)
     return TwoWays((there, back), (judge_a, judge_b), smallest, name)
@@ -123,12 +111,7 @@ def cyclegan_2017(classes: int, channels: int) -> TwoWays:
 
 @register("cyclegan", size=64, smallest=32, paper=PAPER, task="translate", method="cyclegan")
 def cyclegan(
-    classes: int,
-    channels: int,
-    width: int = 16,
-    blocks: int = 6,
-    patches: int = 2,
-    refined: bool = False,
+    classes: int, channels: int, width: int = 16, blocks: int = 6, patches: int = 2
 ) -> TwoWays:
     """A leaner one for a CPU; ``patches=2`` judges patches of 34×34."""
-    return _built(channels, width, blocks, patches, "cyclegan", refined)
+    return _built(channels, width, blocks, patches, "cyclegan")

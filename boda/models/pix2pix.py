@@ -83,7 +83,7 @@ class TranslatingUNet(nn.Module):
             if dropout and level and depth - 1 - DROPPED <= level < depth - 1:
                 rest.append(nn.Dropout(dropout))
             self.normed.append(nn.Sequential(*rest))
-        self.refine = refining(channels, refined) if refined else None
+        self.refine = _refining(channels, refined) if refined else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Activations stand before the convolutions, so that what skips is not bent yet."""
@@ -117,7 +117,7 @@ class Plain4x4(nn.Module):
         return self.up(x)
 
 
-def refining(channels: int, width: int) -> nn.Sequential:
+def _refining(channels: int, width: int) -> nn.Sequential:
     """Two convolutions that see a picture beside maps: (N, width + channels, H, W) → (N, 3, H, W)."""
     layers = nn.Sequential(
         nn.Conv2d(width + channels, width, 3, padding=1),

@@ -14,7 +14,6 @@ from PIL import Image
 
 import boda
 from boda import engine, models, tasks
-from boda.cli import main
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.survey import Survey
@@ -53,17 +52,6 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fit(people, tmp_path_factory.mktemp("runs") / "match", epochs=8)
-
-
-def boda_says(arguments: list[object], capsys, monkeypatch) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["boda", *map(str, arguments)])
-    try:
-        main()
-        status = 0
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    said = capsys.readouterr()
-    return status, said.out, said.err
 
 
 # The order of an epoch.
@@ -225,14 +213,14 @@ def test_people_are_known_that_were_never_seen(run: Run) -> None:
     assert "Recognition" in page and "identities" in page
 
 
-def test_a_prediction_is_a_vector(run: Run, people: Path, capsys, monkeypatch) -> None:
+def test_a_prediction_is_a_vector(run: Run, people: Path, boda) -> None:
     picture = people / "사람00" / "0.png"
-    status, out, err = boda_says(["predict", run.path, picture, "--json"], capsys, monkeypatch)
+    status, out, err = boda("predict", run.path, picture, "--json")
     assert status == 0, err
     (told,) = json.loads(out)["predictions"]
     assert len(told["embedding"]) == 16
     assert math.hypot(*told["embedding"]) == pytest.approx(1, abs=1e-5)
-    status, out, _ = boda_says(["predict", run.path, picture], capsys, monkeypatch)
+    status, out, _ = boda("predict", run.path, picture)
     assert "a vector of 16 numbers" in out
 
 
@@ -283,55 +271,41 @@ def test_descriptions_are_whitened_within_people(people: Path, tmp_path: Path) -
     assert difference <= 1e-4 and file.exists()
 
 
-def test_a_gallery_knows_who_was_added(run: Run, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_a_gallery_knows_who_was_added(run: Run, tmp_path: Path, boda, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     draw_people(tmp_path / "new", range(40, 52), each=3)
     for arguments in (
         ["gallery", "create", "people.db", "--run", run.path, "--far", 0.2],
         ["gallery", "import", "people.db", "new"],
     ):
-        status, _, err = boda_says(arguments, capsys, monkeypatch)
+        status, _, err = boda(*arguments)
         assert status == 0, err
     Image.fromarray(portrait(41, 0)).save("someone.png")
-    status, out, err = boda_says(
-        ["gallery", "identify", "people.db", "someone.png", "--json"], capsys, monkeypatch
-    )
+    status, out, err = boda("gallery", "identify", "people.db", "someone.png", "--json")
     assert status == 0, err
     assert "사람41" in out
 
 
-def test_killed_and_resumed_gives_the_same_bytes(people: Path, tmp_path: Path, monkeypatch) -> None:
+def test_crashed_and_resumed_gives_the_same_bytes(
+    people: Path, tmp_path: Path, interrupted
+) -> None:
     """In the middle of the second epoch; the share of active triplets is the same too."""
     how = {"settings": {"loss": "triplet", "mining": "random", "save_seconds": "0"}}
-    whole = fit(people, tmp_path / "whole", **how)
-    step = engine.Engine._step
-
-    def crash(self, batch) -> None:
-        if self.state.epoch == 1 and self.state.batch == 2:
-            raise ZeroDivisionError
-        step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(engine.Engine, "_step", crash)
-        with pytest.raises(ZeroDivisionError):
-            fit(people, tmp_path / "cut", **how)
-    resumed = boda.fit(resume=tmp_path / "cut", progress=QUIET)
-    one, two = ((r.path / "model.safetensors").read_bytes() for r in (whole, resumed))
-    assert one == two
+    whole, resumed = interrupted(lambda out: fit(people, out, **how), tmp_path)
     rows = [[row["train_active"] for row in r.history()] for r in (whole, resumed)]
     assert rows[0] == rows[1] and len(rows[0]) == 2 and all(0 < share <= 1 for share in rows[0])
 
 
-def test_somebody_in_two_splits_is_refused(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_somebody_in_two_splits_is_refused(tmp_path: Path, boda) -> None:
     draw_people(tmp_path / "data" / "train", range(8))
     draw_people(tmp_path / "data" / "test", range(7, 10))
     command = ["fit", "match", tmp_path / "data", "--epochs", 1, "--size", 16, "--batch", 8]
     command += ["--model", "embedding-conv4", "--out", tmp_path / "run"]
     command += [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
-    status, _, err = boda_says(command, capsys, monkeypatch)
+    status, _, err = boda(*command)
     assert status == 2 and "1 identity is in both train and test: '사람07'" in err
     assert not (tmp_path / "run").exists()
-    status, _, err = boda_says([*command, "--drop", "--json"], capsys, monkeypatch)
+    status, _, err = boda(*command, "--drop", "--json")
     assert status == 0, err
     about = Run.open(tmp_path / "run").record
     assert about["check"]["dropped"] == {"test": 4}

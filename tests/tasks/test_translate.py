@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 import boda
-from boda import api, engine, models, runtime
+from boda import api, models, runtime
 from boda.data.dataset import Batch, Pictures
 from boda.data.prepare import Preparation
 from boda.data.readers import read
@@ -292,27 +293,13 @@ def test_a_fit_without_truth_tells_what_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["pix2pix", "cyclegan"])
-def test_killed_and_resumed_gives_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+def test_crashed_and_resumed_gives_the_same_bytes(
+    tmp_path: Path, interrupted: Callable[..., tuple[Run, Run]], model: str
 ) -> None:
     """In the middle of the second epoch: both optimizers, the averages, and the pool of pictures."""
     data = side_by_side(tmp_path / "data", 10)
     extra = {"blocks": "1", "pool": "3"} if model == "cyclegan" else {}
     how = {"model": model, "settings": {"save_seconds": "0", **extra}}
-    whole = fit(data, tmp_path / "whole", **how)
-    step = engine.Engine._step
-
-    def crash(self: engine.Engine, batch: Batch) -> None:
-        if self.state.epoch == 1 and self.state.batch == 1:
-            raise ZeroDivisionError
-        step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(engine.Engine, "_step", crash)
-        with pytest.raises(ZeroDivisionError):
-            fit(data, tmp_path / "cut", **how)
-    resumed = boda.fit(resume=tmp_path / "cut", progress=QUIET)
-    one, two = ((each.path / "model.safetensors").read_bytes() for each in (whole, resumed))
-    assert one == two
+    whole, resumed = interrupted(lambda out: fit(data, out, **how), tmp_path, batch=1)
     rows = [[row["train_loss"] for row in each.history()] for each in (whole, resumed)]
     assert rows[0] == rows[1] and len(rows[0]) == 2

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import boda
-from boda import engine, models, runtime, tasks
+from boda import models, runtime, tasks
 from boda.data.dataset import Batch
 from boda.data.low_resolution import small
 from boda.data.prepare import Preparation
@@ -188,26 +188,12 @@ def test_val_is_measured_on_whole_pictures(plain: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["srresnet", "srgan"])
-def test_killed_and_resumed_gives_the_same_bytes(
-    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+def test_crashed_and_resumed_gives_the_same_bytes(
+    plain: Path, tmp_path: Path, interrupted: Callable[..., tuple[Run, Run]], model: str
 ) -> None:
     """In the middle of the second epoch: the same patches, both optimizers, the same averages."""
     how = {"model": model, "settings": {"save_seconds": "0"}}
-    whole = fit(plain, tmp_path / "whole", **how)
-    step = engine.Engine._step
-
-    def crash(self, batch) -> None:
-        if self.state.epoch == 1 and self.state.batch == 2:
-            raise ZeroDivisionError
-        step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(engine.Engine, "_step", crash)
-        with pytest.raises(ZeroDivisionError):
-            fit(plain, tmp_path / "cut", **how)
-    resumed = boda.fit(resume=tmp_path / "cut", progress=QUIET)
-    one, two = ((each.path / "model.safetensors").read_bytes() for each in (whole, resumed))
-    assert one == two
+    whole, resumed = interrupted(lambda out: fit(plain, out, **how), tmp_path)
     rows = [[row["train_loss"] for row in each.history()] for each in (whole, resumed)]
     assert rows[0] == rows[1] and len(rows[0]) == 2
 

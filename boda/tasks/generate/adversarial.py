@@ -22,7 +22,7 @@ from boda.data.dataset import Batch
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
 from boda.models.gan import Adversaries
-from boda.ops.adversarial_losses import AdversarialLoss, gradient_penalty, r1_penalty
+from boda.ops.adversarial_losses import LOSSES, AdversarialLoss, gradient_penalty, r1_penalty
 from boda.tasks.base import Method, methods
 from boda.tasks.generate.features import Judge
 
@@ -36,7 +36,7 @@ class Config:
 
     loss: str = field(
         default="non-saturating",
-        metadata={"help": "non-saturating, minimax, least-squares, hinge or wasserstein"},
+        metadata={"help": ", ".join(LOSSES)},
     )
     smoothing: float = field(
         default=0.0, metadata={"help": "what a real picture lacks of being called real, as 0.1"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from boda.ops.adversarial_losses import LOSSES
 from boda.tasks.base import methods
 from boda.tasks.translate.unpaired import TwoWayConfig, TwoWayMethod
 
@@ -20,7 +21,7 @@ class Config(TwoWayConfig):
 
     loss: str = field(
         default="non-saturating",
-        metadata={"help": "non-saturating, minimax, least-squares, hinge or wasserstein"},
+        metadata={"help": ", ".join(LOSSES)},
     )
     cycle: float = field(
         default=1.0, metadata={"help": "share of what is not the same there and back"}

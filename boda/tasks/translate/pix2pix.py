@@ -22,7 +22,7 @@ from boda.data.dataset import Batch
 from boda.data.prepare import Preparation
 from boda.errors import UsageError, unknown
 from boda.models.pix2pix import Pix2Pix
-from boda.ops.adversarial_losses import AdversarialLoss
+from boda.ops.adversarial_losses import LOSSES, AdversarialLoss
 from boda.tasks.base import Method, methods
 from boda.tasks.translate.derived import FACTOR, PAIRS, pairs_of
 
@@ -43,7 +43,7 @@ class Config:
     )
     loss: str = field(
         default="non-saturating",
-        metadata={"help": "non-saturating, minimax, least-squares, hinge or wasserstein"},
+        metadata={"help": ", ".join(LOSSES)},
     )
     l1: float = field(default=100.0, metadata={"help": "share of the mean absolute difference"})
     adversarial: float = field(

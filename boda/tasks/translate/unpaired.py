@@ -17,7 +17,7 @@ from boda.data.dataset import Batch, Pictures, mix
 from boda.data.prepare import Preparation
 from boda.errors import UsageError, unknown
 from boda.models.cyclegan import TwoWays
-from boda.ops.adversarial_losses import AdversarialLoss
+from boda.ops.adversarial_losses import LOSSES, AdversarialLoss
 from boda.tasks.base import Method
 from boda.tasks.translate.derived import signed
 from boda.tasks.translate.image_pool import ImagePool
@@ -35,7 +35,7 @@ class TwoWayConfig:
     )
     loss: str = field(
         default="least-squares",
-        metadata={"help": "non-saturating, minimax, least-squares, hinge or wasserstein"},
+        metadata={"help": ", ".join(LOSSES)},
     )
     cycle: float = field(
         default=10.0, metadata={"help": "share of what is not the same there and back"}
