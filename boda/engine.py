@@ -259,7 +259,8 @@ class Engine:
         state.epoch_seconds = 0.0
         kept: Any = self.average.module if self.average is not None else self.method
         value = float(state.epoch)  # without a validation the last weights are the best
-        if self.val is not None:
+        # Where the last weights are kept, figures choose nothing: they are drawn and told alone.
+        if self.val is not None and (not self.method.keeps_last or self._looked_at()):
             clock = time.monotonic()
             task = self.task.of(kept)
             metrics = task.metrics(self.run.classes)
@@ -289,15 +290,19 @@ class Engine:
         if remark := self.task.remark(row):
             self.progress.say(remark)
 
-    def _illustrate(self, kept: Method) -> None:
-        """A picture of what is made so far: after each of the first epochs, then eight each doubling."""
+    def _looked_at(self) -> bool:
+        """Whether this epoch is one of the first 16, one of eight each doubling, or the last."""
         epoch = self.state.epoch
-        if epoch % (1 << max(0, epoch.bit_length() - 4)):
+        return self.share >= 1 or epoch % (1 << max(0, epoch.bit_length() - 4)) == 0
+
+    def _illustrate(self, kept: Method) -> None:
+        """A picture of what is made so far."""
+        if not self._looked_at():
             return
         seen = self.train if self.val is None else self.val
         picture = self.task.of(kept).illustrate(kept, seen)
         if picture is not None:
-            self.run.add_sample(epoch, picture)
+            self.run.add_sample(self.state.epoch, picture)
 
     def _save(self) -> None:
         self.state.seconds = self.elapsed

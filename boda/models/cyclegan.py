@@ -3,7 +3,8 @@
 Zhu, Park, Isola, Efros, "Unpaired image-to-image translation using cycle-consistent adversarial
 networks", 2017, arXiv 1703.10593. The generators are those of Johnson et al. 2016 (``style_network``)
 with 7×7 kernels at the ends: c7s1-64, d128, d256, nine residual blocks of 256 maps (six for pictures
-of 128 pixels and less), u128, u64, c7s1-3. ``cyclegan-2017`` is the paper's, ``cyclegan`` is for a CPU.
+of 128 pixels and less), u128, u64, c7s1-3. ``cyclegan-2017`` is the paper's. ``cyclegan`` is for a CPU:
+its generators begin with what they are given (``retouching``), its discriminators see how bright it is.
 
 Deviations: sizes double by repeating pixels before a 3×3 convolution, where the paper's transposed
 ones of as many weights leave checkerboards; instance norms also scale and shift, as in Johnson's.
@@ -18,6 +19,7 @@ from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import at_least
 from boda.models.patchgan import PatchGAN, begin
+from boda.models.retouching import Retouching
 from boda.models.style_network import STRIDE, Block, Unit
 from boda.models.upsampling import divisible, sized
 
@@ -96,22 +98,23 @@ class TwoWays(nn.Module):
         return self.back(x) if back else self.generator(x)
 
 
-def _built(channels: int, width: int, blocks: int, patches: int, name: str) -> TwoWays:
-    there, back = (ResidualGenerator(channels, width, blocks) for _ in range(2))
-    judge_a, judge_b = (PatchGAN(channels, width, patches, "instance") for _ in range(2))
-    smallest = max(32, judge_a.smallest)
-    return TwoWays((there, back), (judge_a, judge_b), smallest, name)
-
-
 @register("cyclegan-2017", size=256, smallest=32, paper=PAPER, task="translate", method="cyclegan")
 def cyclegan_2017(classes: int, channels: int) -> TwoWays:
     """The paper's for 256×256: twice 11,388,675 parameters that make pictures, 2,764,737 that judge."""
-    return _built(channels, 64, 9, 3, "cyclegan-2017")
+    there, back = (ResidualGenerator(channels) for _ in range(2))
+    judge_a, judge_b = (PatchGAN(channels, norm="instance") for _ in range(2))
+    return TwoWays((there, back), (judge_a, judge_b), 32, "cyclegan-2017")
 
 
 @register("cyclegan", size=64, smallest=32, paper=PAPER, task="translate", method="cyclegan")
-def cyclegan(
-    classes: int, channels: int, width: int = 16, blocks: int = 6, patches: int = 2
-) -> TwoWays:
-    """A leaner one for a CPU; ``patches=2`` judges patches of 34×34."""
-    return _built(channels, width, blocks, patches, "cyclegan")
+def cyclegan(classes: int, channels: int, width: int = 32, patches: int = 2) -> TwoWays:
+    """For a CPU: its generators retouch what is given; ``patches=2`` judges patches of 34×34."""
+    there, back = (Retouching(channels, width) for _ in range(2))
+    judge_a, judge_b = (PatchGAN(channels, halved(width), patches, "spectral") for _ in range(2))
+    smallest = max(32, judge_a.smallest)
+    return TwoWays((there, back), (judge_a, judge_b), smallest, "cyclegan")
+
+
+def halved(width: int) -> int:
+    """The maps of a discriminator beside a generator that retouches, at least one."""
+    return max(1, width // 2)

@@ -4,7 +4,8 @@ Kim, Cha, Kim, Lee, Kim, "Learning to discover cross-domain relations with gener
 networks", 2017, arXiv 1703.05192, section 2.4: 4×4 convolutions of stride 2 with leaky ReLU (0.2) and
 batch norms down to 4×4 maps, and as many transposed ones with ReLU up, without skips; the
 discriminators go down likewise and end in one number a picture. ``discogan-2017`` has its widths for
-64×64, ``discogan`` half of them or less, for a CPU.
+64×64. ``discogan`` is for a CPU: its generators begin with what they are given (``retouching``), since
+of four pictures of noise a discriminator with batch norms is soon sure, and teaches nothing.
 
 Deviations: pictures of other sizes than 64 have as many layers; the discriminator's last layer looks
 at the mean of the places it fits at, which on 64×64 is one.
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 
 from boda.errors import UsageError
 from boda.models import register
-from boda.models.cyclegan import TwoWays
-from boda.models.patchgan import SLOPE, begin, convolution, normalization
+from boda.models.cyclegan import TwoWays, halved
+from boda.models.patchgan import SLOPE, begin, convolution, make_spectral, normalization
+from boda.models.retouching import Retouching
 from boda.models.upsampling import divisible, sized
 
 PAPER = "Kim, Cha, Kim, Lee, Kim 2017, arXiv 1703.05192"
@@ -44,7 +46,7 @@ class EncoderDecoder(nn.Module):
         if min(channels, width) < 1:
             raise UsageError(f"{channels} channels and width {width}. Give 1 or more of each.")
         widths = [width * 2**level for level in range(DEPTH)]
-        self.down = _halving(channels, widths)
+        self.down = _halving(channels, widths, "batch")
         self.up = nn.Sequential()
         for before, after in pairwise([*reversed(widths), channels]):
             last = after == channels and before == width
@@ -64,42 +66,43 @@ class Discriminator(nn.Module):
     Args:
         channels: of the pictures.
         width: maps of the first layer.
+        norm: "batch" (the paper's) or "spectral", see ``PatchGAN``.
     """
 
-    def __init__(self, channels: int = 3, width: int = 64) -> None:
+    def __init__(self, channels: int = 3, width: int = 64, norm: str = "batch") -> None:
         super().__init__()
         widths = [width * 2**level for level in range(DEPTH)]
-        self.features = _halving(channels, widths)
+        self.features = _halving(channels, widths, norm if norm == "batch" else "none")
         self.judge = nn.Conv2d(widths[-1], 1, 4, bias=False)
         begin(self)
+        if norm == "spectral":
+            make_spectral(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps, then one number a picture."""
         return self.judge(self.features(x)).mean((1, 2, 3))
 
 
-def _halving(channels: int, widths: list[int]) -> nn.Sequential:
+def _halving(channels: int, widths: list[int], norm: str) -> nn.Sequential:
     layers = nn.Sequential()
     for level, (before, after) in enumerate(pairwise([channels, *widths])):
-        layers.append(convolution(before, after, 2, "batch"))
-        layers.extend(normalization(after, "batch") if level else [])
+        layers.append(convolution(before, after, 2, norm))
+        layers.extend(normalization(after, norm) if level else [])
         layers.append(nn.LeakyReLU(SLOPE, inplace=True))
     return layers
-
-
-def _built(channels: int, width: int, name: str) -> TwoWays:
-    there, back = (EncoderDecoder(channels, width) for _ in range(2))
-    judge_a, judge_b = (Discriminator(channels, width) for _ in range(2))
-    return TwoWays((there, back), (judge_a, judge_b), SMALLEST, name)
 
 
 @register("discogan-2017", size=64, smallest=64, paper=PAPER, task="translate", method="discogan")
 def discogan_2017(classes: int, channels: int) -> TwoWays:
     """The paper's widths; twice 5,513,856 parameters that make pictures and 2,765,568 that judge."""
-    return _built(channels, 64, "discogan-2017")
+    there, back = (EncoderDecoder(channels) for _ in range(2))
+    judge_a, judge_b = (Discriminator(channels) for _ in range(2))
+    return TwoWays((there, back), (judge_a, judge_b), SMALLEST, "discogan-2017")
 
 
 @register("discogan", size=64, smallest=64, paper=PAPER, task="translate", method="discogan")
 def discogan(classes: int, channels: int, width: int = 32) -> TwoWays:
-    """Half of the paper's widths, for a CPU."""
-    return _built(channels, width, "discogan")
+    """For a CPU: its generators retouch what is given, its discriminators have half of their width."""
+    there, back = (Retouching(channels, width) for _ in range(2))
+    judge_a, judge_b = (Discriminator(channels, halved(width), "spectral") for _ in range(2))
+    return TwoWays((there, back), (judge_a, judge_b), SMALLEST, "discogan")

@@ -5,7 +5,9 @@ arXiv 1611.07004, section 3.2.2 and the appendix: C64-C128-C256-C512 of 4×4 con
 three with stride 2, and one more to a number a patch, each of which sees 70×70 pixels. Fewer layers
 see less: 34×34 with two, 16×16 with one.
 
-Deviation: the paper's last layer has a sigmoid; here the losses have it.
+Deviation: the paper's last layer has a sigmoid; here the losses have it. With ``norm="spectral"``
+nothing is normalized but the kernels (Miyato, Kataoka, Koyama, Yoshida 2018, arXiv 1802.05957): batch
+and instance norms take away how bright a patch is, which by day and by night is all that matters.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from boda.errors import UsageError, unknown
 from boda.models.layers import at_least
@@ -29,7 +32,8 @@ class PatchGAN(nn.Module):
         channels: of the pictures, and of what they are to fit where that is judged with them.
         width: maps of the first layer; each further one has twice as many, eight times at most.
         layers: with stride 2; three of them see 70×70 pixels.
-        norm: "batch" (the paper's), "instance" or "none".
+        norm: "batch" (the paper's), "instance", "none", or "spectral", which keeps the largest
+            singular value of every kernel at 1.
 
     Raises:
         UsageError: a number that leaves no layer, an unknown norm.
@@ -49,11 +53,14 @@ class PatchGAN(nn.Module):
         self.layers = nn.Sequential()
         for level, (before, after) in enumerate(pairwise(widths)):
             stride = 2 if level < layers else 1
-            normed = norm if level else "none"  # the picture's own layer has no norm
+            # The picture's own layer has no norm.
+            normed = norm if level and norm != "spectral" else "none"
             self.layers.append(convolution(before, after, stride, normed))
             self.layers.extend([*normalization(after, normed), nn.LeakyReLU(SLOPE, inplace=True)])
         self.layers.append(convolution(widths[-1], 1, 1, "none"))
         begin(self)
+        if norm == "spectral":
+            make_spectral(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """One number a patch; the patches lie 2 to the power of ``layers`` pixels apart."""
@@ -95,3 +102,9 @@ def begin(net: nn.Module) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def make_spectral(net: nn.Module) -> None:
+    """Keep the largest singular value of every kernel at 1, whatever it learns; in place."""
+    for module in [part for part in net.modules() if isinstance(part, nn.Conv2d)]:
+        spectral_norm(module)

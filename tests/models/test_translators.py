@@ -8,9 +8,10 @@ from torch import nn
 
 from boda import models
 from boda.errors import UsageError
-from boda.models.cyclegan import TwoWays
+from boda.models.cyclegan import ResidualGenerator, TwoWays
 from boda.models.patchgan import PatchGAN
 from boda.models.pix2pix import Pix2Pix, TranslatingUNet
+from boda.models.retouching import Retouching
 
 
 def count(net: nn.Module) -> int:
@@ -74,13 +75,53 @@ def test_what_was_given_skips_to_the_last_convolutions() -> None:
     assert 38 <= columns.min() <= 40 <= columns.max() <= 42
 
 
+def test_retouching_begins_with_what_it_is_given() -> None:
+    torch.manual_seed(0)
+    net, x = Retouching(3, 4), torch.rand(2, 3, 37, 50) * 2 - 1
+    torch.testing.assert_close(net(x), x)
+    # Then each channel of each pixel has a gain of its light, and something is added.
+    nn.init.constant_(net.head.bias[:12], 0.5)  # twelve maps are the gains of 2×2 pixels
+    nn.init.constant_(net.head.bias[12:], -0.1)
+    expected = (x + 1) * torch.tensor(0.5).exp() - 1 - 0.1
+    torch.testing.assert_close(net(x), expected)
+    torch.testing.assert_close(net.eval()(x), expected.clamp(-1, 1))
+    nn.init.constant_(net.head.bias[:12], 90)
+    assert net.train()(x).isfinite().all()
+
+
+def test_each_pixel_has_its_own_gain() -> None:
+    torch.manual_seed(0)
+    net = Retouching(1, 4)
+    nn.init.normal_(net.head.weight, std=0.3)
+    x = torch.rand(1, 1, 32, 32)
+    gain = (net(x) + 1) / (x + 1)
+    assert gain.std() > 0.05 and (net(x.flip(3)).flip(3) - net(x)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "discogan"])
+def test_spectral_judges_see_how_bright_it_is(name: str) -> None:
+    torch.manual_seed(0)
+    net = models.create(name, width=16)
+    assert isinstance(net, TwoWays)
+    judge = net.judge_b
+    for _ in range(60):  # power iterations, one a look
+        judge(torch.zeros(2, 3, 64, 64))
+    kernels = [m.weight.flatten(1) for m in judge.modules() if isinstance(m, nn.Conv2d)]
+    for kernel in kernels:
+        assert torch.linalg.matrix_norm(kernel, 2).item() == pytest.approx(1, abs=0.01)
+    assert not any(isinstance(m, nn.InstanceNorm2d | nn.BatchNorm2d) for m in judge.modules())
+    dim = torch.rand(1, 3, 64, 64) - 1
+    assert (judge(dim) - judge(dim + 0.5)).abs().mean() > 1e-3
+
+
 def test_no_layers_are_refused() -> None:
     for build, message in (
         (lambda: PatchGAN(3, 0), "width 0"),
         (lambda: PatchGAN(3, 4, norm="layer"), "batch"),
         (lambda: TranslatingUNet(depth=1), "depth of 2"),
         (lambda: TranslatingUNet(up="nearest"), "bilinear"),
-        (lambda: models.create("cyclegan", blocks=0), "0 blocks"),
+        (lambda: ResidualGenerator(blocks=0), "0 blocks"),
+        (lambda: models.create("cyclegan", width=0), "width 0"),
         (lambda: models.create("discogan", width=0), "width 0"),
     ):
         with pytest.raises(UsageError, match=message):

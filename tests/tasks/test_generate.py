@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -154,6 +155,22 @@ def test_penalties_are_added_with_their_share() -> None:
     assert more["r1"] > 0
 
 
+def test_of_few_pictures_the_discriminator_sees_changed_ones(made_run: Run) -> None:
+    chosen = made_run.record["defaults"]["diffaugment"]
+    assert made_run.record["config"]["diffaugment"] is True and "by heart" in chosen["reason"]
+    many = SimpleNamespace(samples=60_000, height=28, width=28, gray=True, classes=10)
+    assert tasks.task("generate").defaults(many, None)["diffaugment"].value is False
+    seen = []
+    one = method(diffaugment=True)
+    one.net.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    one(batch())
+    one(batch(), turn=1)["generator"].backward()
+    real = one.signed(batch().images)
+    for shown in seen:  # a quarter is cut out of most, and nothing of the whole picture stays
+        assert (shown == 0).float().mean() > 0.1 and not torch.isclose(shown, real).any(0).any()
+    assert len(seen) == 3 and all(p.grad.abs().sum() > 0 for p in one.net.generator.parameters())
+
+
 def test_a_made_picture_follows_from_the_real_one_alone() -> None:
     one = method("dcgan-conditional").eval()
     images = batch(7).images
@@ -272,3 +289,18 @@ def test_refusals(made_run: Run, shapes_run: Path, shapes: Path, tmp_path: Path)
                 progress=QUIET,
             )
         assert not (tmp_path / "no").exists()
+
+
+def test_figures_of_many_short_epochs_are_thinned(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for i in range(4):
+            picture = Image.fromarray(draw_shape(i % 3, random))
+            picture.save(tmp_path / "data" / split / f"{i}.png")
+    run = boda.fit("generate", tmp_path / "data", epochs=21, out=tmp_path / "run", **SMALL)
+    measured = [row["epoch"] for row in run.history() if "val_fid" in row]
+    assert measured == [*range(1, 17), 18, 20, 21] and len(run.history()) == 21
+    sheets = sorted(file.name for file in (run.path / "samples").iterdir())
+    assert sheets == [f"epoch-{epoch:04}.png" for epoch in measured]
+    assert run.record["defaults"]["diffaugment"]["value"] is True

@@ -3,7 +3,8 @@
 Goodfellow et al. 2014, arXiv 1406.2661, with the losses of ``boda.ops.adversarial_losses`` and Adam
 with the momentum of Radford, Metz, Chintala 2015, arXiv 1511.06434. The discriminator may learn at a
 rate of its own (Heusel et al. 2017, arXiv 1706.08500). What is used is the generator's moving average
-(Yazıcı et al. 2018, arXiv 1806.04498), as that of every method.
+(Yazıcı et al. 2018, arXiv 1806.04498), as that of every method. Of few pictures the discriminator is
+shown changed ones (Zhao et al. 2020, arXiv 2006.10738; ``boda.ops.differentiable_augmentation``).
 
 Deviations: one turn each, also with the Wasserstein loss, whose paper gives the critic five; let it
 learn faster instead, with ``pace``.
@@ -23,6 +24,7 @@ from boda.data.prepare import Preparation
 from boda.errors import UsageError
 from boda.models.gan import Adversaries
 from boda.ops.adversarial_losses import LOSSES, AdversarialLoss, gradient_penalty, r1_penalty
+from boda.ops.differentiable_augmentation import disguised
 from boda.tasks.base import Method, methods
 from boda.tasks.generate.features import Judge
 
@@ -49,6 +51,10 @@ class Config:
     decay: float = field(default=0.999, metadata={"help": "Adam's second decay"})
     pace: float = field(
         default=1.0, metadata={"help": "the discriminator's rate, as a multiple of the generator's"}
+    )
+    diffaugment: bool = field(
+        default=False,
+        metadata={"help": "the discriminator sees real and made pictures changed alike"},
     )
     judge: str = field(
         default="",
@@ -117,10 +123,10 @@ class Adversarial(Method):
         if turn == 1:
             made = self.net.generate(noise, labels)
             self._note_diversity(real, made)
-            return {"generator": self.loss.generator(self.net.discriminator(made, labels))}
+            return {"generator": self.loss.generator(self._judged(made, labels))}
         with torch.no_grad():
             made = self.net.generate(noise, labels)
-        says = [self.net.discriminator(pictures, labels) for pictures in (real, made)]
+        says = [self._judged(pictures, labels) for pictures in (real, made)]
         right = self.loss.accuracy(*(logits.detach() for logits in says))
         self.noted |= dict(zip(("accuracy_real", "accuracy_made"), right, strict=True))
         return {
@@ -128,13 +134,18 @@ class Adversarial(Method):
             **self._penalties(real, made, labels),
         }
 
+    def _judged(self, pictures: Tensor, labels: Tensor | None) -> Tensor:
+        """What the discriminator says of what it is shown."""
+        shown = disguised(pictures) if self.config.diffaugment else pictures
+        return self.net.discriminator(shown, labels)
+
     def _penalties(self, real: Tensor, made: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         penalties: dict[str, Tensor] = {}
         if not torch.is_grad_enabled():  # a trial, which has no slopes
             return penalties
 
         def judge(pictures: Tensor) -> Tensor:
-            return self.net.discriminator(pictures, labels)
+            return self._judged(pictures, labels)
 
         if self.config.gp:
             shares = torch.rand(len(real)).to(real)

@@ -24,6 +24,7 @@ from boda.types import Dataset
 SIDES = 28, 32, 64  # pixels
 MODEL = "dcgan"
 LOOKS = 600_000  # at pictures, in a fit
+FEW = 5000  # pictures, which a discriminator soon knows by heart
 GRID = 64  # made pictures that are shown
 
 
@@ -69,6 +70,11 @@ class Generate(Task):
             ),
             **(_convolutions() if "norm" in entry.options else _dense()),
             "batch": Default(64, "many steps"),
+            "diffaugment": Default(
+                survey.samples < FEW,
+                f"the discriminator {'soon knows' if survey.samples < FEW else 'cannot know'} "
+                f"{survey.samples:,} pictures by heart",
+            ),
             "epochs": Default(epochs, f"{survey.samples} pictures: about {LOOKS:,} looks"),
             "ema": Default(0.999, "an averaged generator draws cleaner than the last one"),
             "channels": Default(

@@ -96,7 +96,7 @@ class Translate(Task):
                 f"pictures of about {survey.height}×{survey.width}; the longer side at most "
                 f"{max(height, width)}",
             ),
-            "batch": Default(4, "many steps; batch norms want more than one picture"),
+            **_balance(entry),
             "epochs": Default(epochs, f"{seen}: about {LOOKS:,} looks, 8 to 400 epochs"),
             "rate": Default(5e-4, "with averaged weights, more than the paper's 2e-4"),
             "ema": Default(0.998, "averaged weights are more like the truth than the last ones"),
@@ -216,6 +216,15 @@ def _shown(method: Method | None, pictures: Pictures, index: Tensor) -> Tensor:
     if method is None:
         return found.float() / 255
     return method.shown(found.to(method.scale.device))  # type: ignore[operator]
+
+
+def _balance(entry: models.Entry) -> dict[str, Default]:
+    if entry.method == "pix2pix":
+        return {"batch": Default(4, "many steps; batch norms want more than one picture")}
+    chosen = {"batch": Default(8, "four of each domain: many steps")}
+    if entry.name == "cyclegan":
+        chosen["identity"] = Default(0.0, "its generators begin with what they are given")
+    return chosen
 
 
 def _augmentation(survey: Survey) -> Default:
