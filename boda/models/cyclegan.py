@@ -107,8 +107,8 @@ def cyclegan_2017(classes: int, channels: int) -> TwoWays:
 
 
 @register("cyclegan", size=64, smallest=32, paper=PAPER, task="translate", method="cyclegan")
-def cyclegan(classes: int, channels: int, width: int = 32, patches: int = 2) -> TwoWays:
-    """For a CPU: its generators retouch what is given; ``patches=2`` judges patches of 34×34."""
+def cyclegan(classes: int, channels: int, width: int = 32, patches: int = 3) -> TwoWays:
+    """For a CPU: its generators retouch what is given; ``patches=3`` judges patches of 70×70."""
     there, back = (Retouching(channels, width) for _ in range(2))
     judge_a, judge_b = (PatchGAN(channels, halved(width), patches, "spectral") for _ in range(2))
     smallest = max(32, judge_a.smallest)

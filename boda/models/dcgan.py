@@ -9,9 +9,10 @@ the gradient penalty wants them (Gulrajani et al. 2017, arXiv 1704.00028).
 
 Deviations: kernels are 4×4, since 5×5 with stride 2 reach some pixels by more values than others, a
 checkerboard (``upsampling``), and 4×4 do not, but for the outermost pixels; and the pictures' sides
-may be 28, 32, 64, 128 or any that halves down to maps of 4 to 7. Of fewer than 64 channels the first
-weights are larger, so that values are as large as with 64: else those of a narrow discriminator are
-below the batch norms' eps, no slope comes back, and the generator stays gray.
+may be 28, 32, 64, 128 or any that halves down to maps of 4 to 7. Maps of 6 and 7 the discriminator
+halves once more: of 28×28 two layers would be left to it, which see 10 pixels. Of fewer than 64
+channels the first weights are larger, so that values are as large as with 64: else those of a narrow
+discriminator are below the batch norms' eps, no slope comes back, and the generator stays gray.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from boda.models.gan import Adversaries, Discriminator, Generator
 PAPER = "Radford, Metz, Chintala 2015, arXiv 1511.06434"
 NORMS = ("batch", "spectral", "layer", "none")
 SMALLEST, LARGEST = 4, 7  # sides of the maps that a generator begins with
+DEEPER = 5  # above it the discriminator halves once more than the generator doubles
 DEVIATION, WIDTH = 0.02, 64  # of the first weights, and the width below which it grows
 LEAK = 0.2
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)
@@ -68,6 +70,9 @@ def dcgan(
     std = DEVIATION * max(1, WIDTH / width) ** 0.5
     widths = [width * 2**level for level in range(doublings)]
     upwards = _upwards(noise * (2 if classes else 1), side, [*reversed(widths), channels], std)
+    if side > DEEPER:  # the paper's discriminators end at 4×4
+        widths.append(2 * widths[-1])
+        side //= 2
     features = _downwards([channels, *widths], norm, std)
     numbers = widths[-1] * side * side
     head = _begun(nn.Linear(numbers, 1, bias=norm != "batch"), std, norm)

@@ -172,10 +172,9 @@ def pix2pix(
     norm: str = "batch",
     patches: int = 3,
     refined: int = 16,
-    dropout: float = 0.0,
 ) -> Pix2Pix:
     """A leaner pair for a CPU, for any size from 32 on; ``patches=3`` judges patches of 70×70."""
-    generator = TranslatingUNet(channels, width, depth, up, norm, dropout, refined)
+    generator = TranslatingUNet(channels, width, depth, up, norm, 0.0, refined)
     if up == "4x4":
         begin(generator)
     judge = PatchGAN(channels + 3, width, patches, norm)

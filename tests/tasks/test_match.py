@@ -19,10 +19,12 @@ from boda.data.prepare import Preparation
 from boda.data.survey import Survey
 from boda.errors import DataError, UsageError
 from boda.ops.metric_losses import TripletLoss, supcon_loss
+from boda.ops.turning import turned
 from boda.progress import Progress
 from boda.runs import Run
 from boda.tasks.match.order import people_order
 from boda.tasks.match.siamese import signed_distances
+from boda.tasks.match.whitened import TURN
 from boda.types import Sample
 from tests.data.identity_sets import drawings, zipped
 from tests.gallery.people import portrait, save
@@ -269,6 +271,15 @@ def test_descriptions_are_whitened_within_people(people: Path, tmp_path: Path) -
     assert (variances < 1).all() and variances.max() > 0.8
     file, difference = boda.export(run.path, tmp_path / "match.onnx")
     assert difference <= 1e-4 and file.exists()
+    # A vector is the mean of six views, so a mirror changes nothing; without them it is the picture's.
+    x = method.normalize(images)
+    sides = [x, turned(x, TURN), turned(x, -TURN)]
+    with torch.inference_mode():
+        mean = sum(net(view) + net(view.flip(3)) for view in sides)
+        torch.testing.assert_close(method.output(images), mean / mean.norm(dim=1, keepdim=True))
+        torch.testing.assert_close(method.output(images.flip(3)), method.output(images))
+        method.config.views = False
+        torch.testing.assert_close(method.output(images), net(x))
 
 
 def test_a_gallery_knows_who_was_added(run: Run, tmp_path: Path, boda, monkeypatch) -> None:

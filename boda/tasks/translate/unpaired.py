@@ -38,10 +38,10 @@ class TwoWayConfig:
         metadata={"help": ", ".join(LOSSES)},
     )
     cycle: float = field(
-        default=10.0, metadata={"help": "share of what is not the same there and back"}
+        default=5.0, metadata={"help": "share of what is not the same there and back"}
     )
     identity: float = field(
-        default=5.0, metadata={"help": "share of what changes in a picture of the aim already"}
+        default=2.5, metadata={"help": "share of what changes in a picture of the aim already"}
     )
     distance: str = field(default="l1", metadata={"help": "by which that is measured: l1 or l2"})
     pool: int = field(
