@@ -298,15 +298,22 @@ def evaluate(
     return measuring.of_run(_run(name), data, format, split, drop, progress, settings)
 
 
-def export(name: str | Path, out: str | Path | None = None) -> tuple[Path, float]:
+def export(
+    name: str | Path, out: str | Path | None = None, settings: dict[str, str] | None = None
+) -> tuple[Path, float]:
     """Write a run as one ONNX file, verified against ONNX Runtime before it is kept.
+
+    Args:
+        name: the run's folder.
+        out: the file; ``model.onnx`` beside the weights if left away.
+        settings: of its method, those that may be chosen anew, such as ``{"direction": "b2a"}``.
 
     Returns:
         The file, and the largest difference found between ONNX Runtime and torch.
     """
     from boda import measuring
 
-    return measuring.export(_run(name), out)
+    return measuring.export(_run(name), out, settings)
 
 
 def compare(names: Sequence[str | Path]) -> dict[str, Any]:

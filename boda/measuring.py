@@ -129,9 +129,12 @@ def _evaluate(
     return {**head, "split": chosen, **figures}, gallery
 
 
-def export(run: Run, out: str | Path | None) -> tuple[Path, float]:
-    """Write a run as ONNX beside its weights, or to ``out``."""
+def export(
+    run: Run, out: str | Path | None, settings: dict[str, str] | None = None
+) -> tuple[Path, float]:
+    """Write a run as ONNX beside its weights, or to ``out``; with settings that may be chosen anew."""
     trained = run.trained()
+    trained.adjust(settings or {})
     path = Path(out) if out is not None else run.path / "model.onnx"
     record = {
         "task": trained.task,

@@ -112,6 +112,7 @@ def test_standard_output_is_one_document_from_the_shell(shapes_run: Path, shapes
     assert done.stderr == ""
 
 
+@pytest.mark.slow  # .ci/run makes the demo too, and looks at the same
 def test_the_demo(boda, tmp_path: Path) -> None:
     status, text, _ = boda("demo", "--out", tmp_path / "demo", "--json")
     result = json.loads(text)

@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_bytes(shapes: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("task", "extra"),
     [
-        ("classify", []),
+        pytest.param("classify", [], marks=pytest.mark.slow),  # the next one does more
         ("classify", ["--set", "ema=0.9", "--set", "accumulate=2"]),
         ("generate", ["--size", "16", "--set", "width=4"]),
     ],

@@ -254,13 +254,17 @@ def predict(  # noqa: PLR0913, PLR0917 one for each option
 def export(
     run: Annotated[str, typer.Argument(help="a run folder")],
     out: Annotated[Path | None, typer.Option(help="the file; RUN/model.onnx if left away")] = None,
+    settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Write a run as one ONNX file, with its preparation and classes inside, verified before it is kept.
 
-    Example: boda export runs/classify-1
+    Examples:
+      boda export runs/classify-1
+
+      boda export runs/translate-1 --set direction=b2a --out day.onnx
     """
-    path, difference = api.export(run, out)
+    path, difference = api.export(run, out, _pairs(settings))
     result = {"run": run, "file": str(path), "bytes": path.stat().st_size, "difference": difference}
     emit(result) if as_json else show.exported(result)
 

@@ -281,6 +281,10 @@ def test_two_domains_in_both_directions(tmp_path: Path) -> None:
     one = run.predict(picture(50)).image
     other = api.predictor(run.path, settings={"direction": "b2a"}).predict(picture(50)).image
     assert one is not None and other is not None and (one != other).any()
+    file, difference = api.export(run.path, tmp_path / "back.onnx", {"direction": "b2a"})
+    exported = api.predictor(file).predict(picture(50)).image
+    assert difference < 1e-4 and exported is not None
+    assert np.abs(exported.astype(int) - other).max() <= 1
     with pytest.raises(UsageError, match="Free are: direction"):
         api.evaluate(run.path, settings={"cycle": "1"})
 
