@@ -24,7 +24,7 @@ from boda.ops.distances import l2_normalize, product
 
 PAPER = "Dalal, Triggs 2005"
 SHADES = 24  # cells a side
-CELLS = (9, 7)  # a side, before each 2×2 are taken together
+CELLS = (8, 6, 5)  # a side, before each 2×2 are taken together
 DIRECTIONS = 8
 FAINT = (
     0.015  # added to a cell's energy, in squared deviations of the pixels: faint edges are noise
@@ -33,7 +33,7 @@ TINY = 1e-6
 
 
 class DescribedNet(EmbeddingNet):
-    """A learned vector and three described ones, each of length 1/2: (N, C, H, W) → (N, D).
+    """A learned vector and four described ones, all of one length: (N, C, H, W) → (N, D).
 
     The learned one has ``dimension`` numbers, the others ``kept`` each. Until it is concluded, the
     latter are the descriptions' first numbers.
@@ -69,7 +69,7 @@ class DescribedNet(EmbeddingNet):
         return [shades(x, SHADES), *(gradients(x, cells) for cells in CELLS)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, dimension + 3·kept), of length 1."""
+        """(N, C, H, W) → (N, dimension + 4·kept), of length 1."""
         parts = [self.learned(x)]
         for place, each in enumerate(self.descriptions(x)):
             mean, linear = self.get_buffer(f"mean{place}"), self.get_buffer(f"map{place}")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from boda import models
-from boda.models.described import FAINT, gradients, shades
+from boda.models.described import CELLS, FAINT, gradients, shades
 
 
 def ramp(degrees: float, side: int = 24) -> torch.Tensor:
@@ -57,7 +57,7 @@ def test_light_changes_shades_but_not_directions() -> None:
     torch.testing.assert_close(shades(x + 3, 5), shades(x, 5) + 3)
 
 
-def test_the_vector_is_four_of_equal_length() -> None:
+def test_the_vector_is_five_of_equal_length() -> None:
     torch.manual_seed(0)
     net = models.create("embedding-conv4-described", width=0.125, dimension=6, kept=10).eval()
     x = torch.randn(3, 1, 32, 24)
@@ -65,10 +65,10 @@ def test_the_vector_is_four_of_equal_length() -> None:
         net.mean1.fill_(0.25)
         net.map1.normal_()
         vector, learned = net(x), net.learned(x)
-        described = (gradients(x, 9) - 0.25) @ net.map1
-    assert vector.shape == (3, 6 + 3 * 10)
-    for part in vector.split([6, 10, 10, 10], 1):
-        assert part.norm(dim=1).tolist() == pytest.approx([0.5] * 3, abs=1e-5)
-    torch.testing.assert_close(vector[:, :6], learned / learned.norm(dim=1, keepdim=True) / 2)
-    expected = described / described.norm(dim=1, keepdim=True) / 2
+        described = (gradients(x, CELLS[0]) - 0.25) @ net.map1
+    assert vector.shape == (3, 6 + 4 * 10)
+    for part in vector.split([6, 10, 10, 10, 10], 1):
+        assert part.norm(dim=1).tolist() == pytest.approx([0.2**0.5] * 3, abs=1e-5)
+    torch.testing.assert_close(vector[:, :6], learned / learned.norm(dim=1, keepdim=True) / 5**0.5)
+    expected = described / described.norm(dim=1, keepdim=True) / 5**0.5
     torch.testing.assert_close(vector[:, 16:26], expected, atol=1e-5, rtol=1e-4)
