@@ -12,7 +12,7 @@ from torch import Tensor
 
 from boda.errors import UsageError
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _LUMA_16 = (19595, 38470, 7471)  # the same in units of 2^-16, as Pillow computes
 
 # Linear sRGB → XYZ, IEC 61966-2-1, and the white of D65 (2 degrees) that it maps (1, 1, 1) to.
@@ -54,7 +54,7 @@ def grayscale(image: Tensor) -> Tensor:
     """
     _check_rgb(image)
     if image.is_floating_point():
-        return (image * image.new_tensor(_LUMA)[:, None, None]).sum(-3, keepdim=True)
+        return (image * image.new_tensor(LUMA)[:, None, None]).sum(-3, keepdim=True)
     weights = torch.tensor(_LUMA_16, dtype=torch.int32, device=image.device)[:, None, None]
     luma = (image.int() * weights).sum(-3, keepdim=True, dtype=torch.int32)
     return ((luma + 2**15) >> 16).to(image.dtype)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from boda.errors import UsageError
+from boda.ops.color import LUMA
 from boda.ops.geometry import Number
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _YIQ = (LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
 _CHANNELS = (1, 3)
 

@@ -16,6 +16,7 @@ from boda.data.prepare import Preparation, Rule
 from boda.data.survey import Survey
 from boda.errors import UsageError
 from boda.models import Entry, parts
+from boda.ops.color import grayscale
 from boda.progress import Progress
 from boda.registry import Registry
 from boda.tasks.steps import Stage
@@ -383,8 +384,7 @@ class Method(nn.Module, ABC):
         """uint8 (N, 3 or channels, H, W) → float (N, channels, H, W), centred and scaled, channels last."""
         pixels = images.to(torch.float32, memory_format=torch.channels_last)
         if self.channels == 1 and images.shape[1] == 3:
-            luma = pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # Rec. 601, as Pillow
-            pixels = (pixels * luma).sum(1, keepdim=True)
+            pixels = grayscale(pixels)
         return torch.addcmul(
             self.shift, pixels, self.scale
         )  # (pixels / 255 − mean) / std in one pass

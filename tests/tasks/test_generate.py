@@ -21,6 +21,7 @@ from boda.data.dataset import Batch
 from boda.data.prepare import Preparation
 from boda.errors import UsageError
 from boda.ops.adversarial_losses import AdversarialLoss
+from boda.ops.signed import signed
 from boda.progress import Progress
 from boda.runs import Run
 from boda.tasks.generate import samples
@@ -165,7 +166,7 @@ def test_of_few_pictures_the_discriminator_sees_changed_ones(made_run: Run) -> N
     one.net.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     one(batch())
     one(batch(), turn=1)["generator"].backward()
-    real = one.signed(batch().images)
+    real = signed(batch().images)
     for shown in seen:  # a quarter is cut out of most, and nothing of the whole picture stays
         assert (shown == 0).float().mean() > 0.1 and not torch.isclose(shown, real).any(0).any()
     assert len(seen) == 3 and all(p.grad.abs().sum() > 0 for p in one.net.generator.parameters())

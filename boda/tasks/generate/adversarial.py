@@ -24,12 +24,11 @@ from boda.data.prepare import Preparation
 from boda.errors import UsageError
 from boda.models.gan import Adversaries
 from boda.ops.adversarial_losses import LOSSES, AdversarialLoss, gradient_penalty, r1_penalty
+from boda.ops.color import grayscale
 from boda.ops.differentiable_augmentation import disguised
+from boda.ops.signed import signed
 from boda.tasks.base import Method, methods
 from boda.tasks.generate.features import Judge
-
-HALF = 127.5  # of 255: black is −1, white 1
-LUMA = 0.299, 0.587, 0.114  # Rec. 601, as Pillow
 
 
 @dataclass
@@ -118,7 +117,7 @@ class Adversarial(Method):
 
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
         """The loss of whose turn it is, with the penalties of the discriminator's slopes."""
-        real, labels = self.signed(batch.images), batch.labels if self.classes else None
+        real, labels = signed(self._own(batch.images)), batch.labels if self.classes else None
         noise = self.net.draw(len(real)).to(real)
         if turn == 1:
             made = self.net.generate(noise, labels)
@@ -163,15 +162,10 @@ class Adversarial(Method):
         )
         self.noted["diversity"] = ours / theirs.clamp_min(1e-6)
 
-    def signed(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3 or channels, H, W) → (N, channels, H, W) in −1..1, channels last."""
-        return self._own(images).to(torch.float32, memory_format=torch.channels_last) / HALF - 1
-
     def _own(self, images: Tensor) -> Tensor:
         """Pictures of as many channels as this network has, uint8."""
         if self.channels == 1 and images.shape[1] == 3:
-            luma = images.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)
-            return (images * luma).sum(1, keepdim=True).round().to(torch.uint8)
+            return grayscale(images)
         return images
 
     def output(self, images: Tensor) -> Tensor:

@@ -15,18 +15,13 @@ from boda.ops.color import grayscale, lab_to_rgb, rgb_to_lab
 from boda.ops.convolution import correlate
 from boda.ops.kernels import kernel
 from boda.ops.resampling import enlarge, reduce
+from boda.ops.signed import HALF, signed
 
-HALF = 127.5  # of 255: black is −1, white 1
 LIGHT, COLOUR = 50.0, 110.0  # of Lab: L is 0 to 100, a and b about −110 to 110
 STEEP = 4.0  # Sobel's magnitude of a step from black to white
 FAINT = 4.0  # times as much, so that an edge of a quarter of that is black
 FACTOR = 4  # by which "small" reduces
 PAIRS = ("data", "gray", "edges", "small")
-
-
-def signed(pictures: Tensor) -> Tensor:
-    """uint8 → −1 to 1, channels last."""
-    return pictures.to(torch.float32, memory_format=torch.channels_last) / HALF - 1
 
 
 class Pairs:

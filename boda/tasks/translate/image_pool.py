@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from boda.tasks.translate.derived import HALF, signed
+from boda.ops.signed import HALF, signed
 
 
 class ImagePool(nn.Module):

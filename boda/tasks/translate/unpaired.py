@@ -18,8 +18,8 @@ from boda.data.prepare import Preparation
 from boda.errors import UsageError, unknown
 from boda.models.cyclegan import TwoWays
 from boda.ops.adversarial_losses import LOSSES, AdversarialLoss
+from boda.ops.signed import signed
 from boda.tasks.base import Method
-from boda.tasks.translate.derived import signed
 from boda.tasks.translate.image_pool import ImagePool
 from boda.tasks.translate.pix2pix import DIRECTIONS, adam
 
