@@ -1,6 +1,6 @@
 """Faces that nobody has, each beside the training face that is nearest to it.
 
-Command:  python recipes/orl_gan.py FACES --out runs/faces [--minutes 10] [--settings …]
+Command:  python recipes/orl_gan.py FACES --out runs/faces [--minutes 12] [--settings …]
 Result:   see docs/ledger.md; OUT/near/grid.png and OUT/way/grid.png.
 
 FACES is the face database of AT&T Laboratories Cambridge (formerly ORL): 40 people with ten pictures
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[])
     asked = parser.parse_args()
     run = str(asked.out / "run")

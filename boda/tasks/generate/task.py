@@ -62,6 +62,7 @@ class Generate(Task):
             )
         shorter = min(survey.height, survey.width)
         side = max((each for each in SIDES if each <= shorter), default=SIDES[0])
+        few = survey.samples < FEW
         epochs = int(min(1000, max(5, LOOKS / max(1, survey.samples))))
         return {
             "model": Default(entry.name, "you named it" if model else "convolutions up and down"),
@@ -69,11 +70,13 @@ class Generate(Task):
                 side, f"pictures of about {survey.height}×{survey.width}; 28, 32 or 64"
             ),
             **(_convolutions() if "norm" in entry.options else _dense()),
-            "batch": Default(64, "many steps"),
+            "batch": Default(
+                16 if few else 64, "few pictures: many steps all the same" if few else "many steps"
+            ),
             "diffaugment": Default(
-                survey.samples < FEW,
-                f"the discriminator {'soon knows' if survey.samples < FEW else 'cannot know'} "
-                f"{survey.samples:,} pictures by heart",
+                few,
+                f"the discriminator {'soon knows' if few else 'cannot know'} {survey.samples:,} "
+                "pictures by heart",
             ),
             "epochs": Default(epochs, f"{survey.samples} pictures: about {LOOKS:,} looks"),
             "ema": Default(0.999, "an averaged generator draws cleaner than the last one"),
