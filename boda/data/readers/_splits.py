@@ -85,7 +85,8 @@ def assemble(
         raise DataError(
             f"a classifier needs at least two classes; there is {found}",
             file=root,
-            fix="Add pictures of another class.",
+            fix="Add pictures of another class; where classes do not matter, name the very folder "
+            "that the pictures lie in.",
         )
     numbers = {name: number for number, name in enumerate(classes)}
     splits: dict[str, list[Sample]] = {}
