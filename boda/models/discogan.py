@@ -4,8 +4,9 @@ Kim, Cha, Kim, Lee, Kim, "Learning to discover cross-domain relations with gener
 networks", 2017, arXiv 1703.05192, section 2.4: 4×4 convolutions of stride 2 with leaky ReLU (0.2) and
 batch norms down to 4×4 maps, and as many transposed ones with ReLU up, without skips; the
 discriminators go down likewise and end in one number a picture. ``discogan-2017`` has its widths for
-64×64. ``discogan`` is for a CPU: its generators begin with what they are given (``retouching``), since
-of four pictures of noise a discriminator with batch norms is soon sure, and teaches nothing.
+64×64. ``discogan`` is for a CPU, with the networks of ``cyclegan``: generators that begin with what they
+are given (``retouching``), and discriminators of patches. Of four pictures of noise one with batch norms
+is soon sure, and teaches nothing.
 
 Deviations: pictures of other sizes than 64 have as many layers; the discriminator's last layer looks
 at the mean of the places it fits at, which on 64×64 is one.
@@ -20,9 +21,8 @@ from torch import Tensor, nn
 
 from boda.errors import UsageError
 from boda.models import register
-from boda.models.cyclegan import TwoWays, halved
-from boda.models.patchgan import SLOPE, begin, convolution, make_spectral, normalization
-from boda.models.retouching import Retouching
+from boda.models.cyclegan import TwoWays, retouching_pair
+from boda.models.patchgan import SLOPE, begin, convolution, normalization
 from boda.models.upsampling import divisible, sized
 
 PAPER = "Kim, Cha, Kim, Lee, Kim 2017, arXiv 1703.05192"
@@ -46,7 +46,7 @@ class EncoderDecoder(nn.Module):
         if min(channels, width) < 1:
             raise UsageError(f"{channels} channels and width {width}. Give 1 or more of each.")
         widths = [width * 2**level for level in range(DEPTH)]
-        self.down = _halving(channels, widths, "batch")
+        self.down = _halving(channels, widths)
         self.up = nn.Sequential()
         for before, after in pairwise([*reversed(widths), channels]):
             last = after == channels and before == width
@@ -66,28 +66,25 @@ class Discriminator(nn.Module):
     Args:
         channels: of the pictures.
         width: maps of the first layer.
-        norm: "batch" (the paper's) or "spectral", see ``PatchGAN``.
     """
 
-    def __init__(self, channels: int = 3, width: int = 64, norm: str = "batch") -> None:
+    def __init__(self, channels: int = 3, width: int = 64) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(DEPTH)]
-        self.features = _halving(channels, widths, norm if norm == "batch" else "none")
+        self.features = _halving(channels, widths)
         self.judge = nn.Conv2d(widths[-1], 1, 4, bias=False)
         begin(self)
-        if norm == "spectral":
-            make_spectral(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps, then one number a picture."""
         return self.judge(self.features(x)).mean((1, 2, 3))
 
 
-def _halving(channels: int, widths: list[int], norm: str) -> nn.Sequential:
+def _halving(channels: int, widths: list[int]) -> nn.Sequential:
     layers = nn.Sequential()
     for level, (before, after) in enumerate(pairwise([channels, *widths])):
-        layers.append(convolution(before, after, 2, norm))
-        layers.extend(normalization(after, norm) if level else [])
+        layers.append(convolution(before, after, 2, "batch"))
+        layers.extend(normalization(after, "batch") if level else [])
         layers.append(nn.LeakyReLU(SLOPE, inplace=True))
     return layers
 
@@ -100,9 +97,7 @@ def discogan_2017(classes: int, channels: int) -> TwoWays:
     return TwoWays((there, back), (judge_a, judge_b), SMALLEST, "discogan-2017")
 
 
-@register("discogan", size=64, smallest=64, paper=PAPER, task="translate", method="discogan")
-def discogan(classes: int, channels: int, width: int = 32) -> TwoWays:
-    """For a CPU: its generators retouch what is given, its discriminators have half of their width."""
-    there, back = (Retouching(channels, width) for _ in range(2))
-    judge_a, judge_b = (Discriminator(channels, halved(width), "spectral") for _ in range(2))
-    return TwoWays((there, back), (judge_a, judge_b), SMALLEST, "discogan")
+@register("discogan", size=64, smallest=32, paper=PAPER, task="translate", method="discogan")
+def discogan(classes: int, channels: int, width: int = 32, patches: int = 3) -> TwoWays:
+    """For a CPU: ``cyclegan``'s networks, whose discriminators judge patches."""
+    return retouching_pair(channels, width, patches, "discogan")
