@@ -60,7 +60,9 @@ class PatchGAN(nn.Module):
         self.layers.append(convolution(widths[-1], 1, 1, "none"))
         begin(self)
         if norm == "spectral":
-            make_spectral(self)
+            for layer in self.layers:
+                if isinstance(layer, nn.Conv2d):
+                    spectral_norm(layer)  # in place
 
     def forward(self, x: Tensor) -> Tensor:
         """One number a patch; the patches lie 2 to the power of ``layers`` pixels apart."""
@@ -102,9 +104,3 @@ def begin(net: nn.Module) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def make_spectral(net: nn.Module) -> None:
-    """Keep the largest singular value of every kernel at 1, whatever it learns; in place."""
-    for module in [part for part in net.modules() if isinstance(part, nn.Conv2d)]:
-        spectral_norm(module)

@@ -278,7 +278,7 @@ def test_descriptions_are_whitened_within_people(people: Path, tmp_path: Path) -
         mean = sum(net(view) + net(view.flip(3)) for view in sides)
         torch.testing.assert_close(method.output(images), mean / mean.norm(dim=1, keepdim=True))
         torch.testing.assert_close(method.output(images.flip(3)), method.output(images))
-        method.config.views = False
+        method.config.turned = False
         torch.testing.assert_close(method.output(images), net(x))
 
 

@@ -250,3 +250,11 @@ def test_heads_within_a_network_learn_with_a_share() -> None:
     )
     method.eval()
     assert set(method(batch)) == {"loss"} and method.output(images).shape == (4, 5)
+
+
+def test_a_name_is_one_setting() -> None:
+    """`--set name=…` of the plan, of the method and of the network mean different things."""
+    plan = {field.name for field in dataclasses.fields(Plan)}
+    for entry in map(models.entry, models.names()):
+        method = {f.name for f in dataclasses.fields(tasks.method(entry.method).Config)}
+        assert not plan & method and not (plan | method) & set(entry.options), entry.name

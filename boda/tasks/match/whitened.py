@@ -37,7 +37,7 @@ class Config(Settings):
 
     temperature: float = field(default=0.1, metadata={"help": "less looks at the nearest"})
 
-    views: bool = field(
+    turned: bool = field(
         default=True,
         metadata={"help": "a vector is the mean of the picture's, turned both ways and mirrored"},
     )
@@ -63,7 +63,7 @@ class Whitened(Embedder):
 
     def output(self, images: Tensor) -> Tensor:
         """(N, C, H, W) uint8 → (N, D) float32, of length 1."""
-        if not self.config.views:
+        if not self.config.turned:
             return super().output(images)
         vectors = self.net(turned_both_ways(self.normalize(images), TURN))
         return l2_normalize(vectors.unflatten(0, (VIEWS, -1)).sum(0))
