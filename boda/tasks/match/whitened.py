@@ -39,7 +39,10 @@ class Config(Settings):
 
     turned: bool = field(
         default=True,
-        metadata={"help": "a vector is the mean of the picture's, turned both ways and mirrored"},
+        metadata={
+            "help": "a vector is the mean of six, turned and mirrored; false where a mirror shows "
+            "something else"
+        },
     )
 
     def __post_init__(self) -> None:
