@@ -5,8 +5,9 @@ Command:  python recipes/facades.py FACADES --out runs/facades [--minutes 15] [-
 Result:   see docs/ledger.md. The rows are appended to OUT/results.jsonl.
 
 FACADES has pictures of 512×256 in train and test, the photograph on the left and its labels on the
-right. The fit is `boda fit translate` with everything left to it but the direction and the minutes,
-which count from the command's start; then `boda evaluate`, once, on the 30 test pictures at 128×128.
+right. The fit is `boda fit translate` with everything left to it but the direction, the minutes, which
+count from the command's start, and `--val none`: the last weights are kept, nothing is chosen, so all
+120 are there to learn from, as for the peer. Then `boda evaluate` on the 30 test pictures at 128×128.
 
 FILE is what `benchmarks/pix2pix_peer.py --json` wrote with the same minutes and threads.
 """
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, nargs="+", default=[], metavar="FILE")
     parser.add_argument("--settings", nargs=argparse.REMAINDER, default=[], help="of boda fit")
     asked = parser.parse_args()
-    how = ["--set", "direction=b2a", "--minutes", str(asked.minutes), "--seed", str(asked.seed)]
+    how = ["--set", "direction=b2a", "--val", "none"]
+    how += ["--minutes", str(asked.minutes), "--seed", str(asked.seed)]
     run = asked.out / f"facades-{asked.seed}"
     row = fit_and_measure("translate", asked.data, [*how, *asked.settings], "test", run)
     append(asked.out, {"seed": asked.seed, "settings": " ".join(asked.settings), **row})
