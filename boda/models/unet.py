@@ -4,8 +4,9 @@ Ronneberger, Fischer, Brox, "U-Net: Convolutional networks for biomedical image 
 arXiv 1505.04597. ``unet-2015`` is the paper's, whose convolutions do not pad. ``unet`` pads, takes any
 size and has batch norms. With ``light=False`` it is the one that people use. By default it is light,
 for a CPU: it looks at squares of 2×2 pixels (Shi et al. 2016, arXiv 1609.05158), adds maps that skip
-(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 128 channels. Up-sampling
-begins as bilinear interpolation, without a checkerboard (``upsampling``).
+(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 128 channels; what it then lacks
+at borders it gets from the picture's edges (``edge_avoiding``). Up-sampling begins as bilinear
+interpolation, without a checkerboard (``upsampling``).
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import ConvNorm, Doubling, at_least, initialize
 from boda.models.upsampling import divisible, pool, sized, upsampling
+from boda.ops.edge_avoiding import edge_avoiding
 
 PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
 WIDEST = 128  # channels of a light network
+ALIKE = 0.3  # standard deviations of the pictures by which like colours differ, about 20 levels of 255
+STEPS = 8, 4, 2, 1  # pixels to the neighbours of which a mean is taken, in turn
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
 
 
@@ -184,21 +188,29 @@ class LightUNet(nn.Module):
 
     A square of 2×2 pixels is one place with four times the channels, so all levels have half the
     resolution; maps are added where the usual network lays them beside each other; one convolution
-    follows on the way up, not two. At the end a place tells the scores of its four pixels.
+    follows on the way up, not two. At the end a place tells the scores of its four pixels, and each
+    pixel takes the mean over its neighbours of like colour.
 
     Args:
         classes, channels: of the output and of the pictures.
         width: channels of the first level; each level below has twice as many, up to 128.
         up: "bilinear", "transposed" or "2x2"; see ``upsampling``.
+        edges: whether that mean is taken.
 
     Raises:
         UsageError: no channels, or no such way up.
     """
 
     def __init__(
-        self, classes: int = 2, channels: int = 3, width: int = 32, up: str = "bilinear"
+        self,
+        classes: int = 2,
+        channels: int = 3,
+        width: int = 32,
+        up: str = "bilinear",
+        edges: bool = True,
     ) -> None:
         super().__init__()
+        self.edges = edges
         if up == "unpool":
             raise UsageError("a light U-Net does not un-pool. Add --set light=false.")
         widths = [min(width * 2**level, max(width, WIDEST)) for level in range(LEVELS)]
@@ -219,7 +231,10 @@ class LightUNet(nn.Module):
         y = maps.pop()
         for enlarge, convolve, skip in zip(self.enlarge, self.up, reversed(maps), strict=True):
             y = convolve(skip + enlarge(y, skip.shape[-2:]))
-        return sized(F.pixel_shuffle(self.head(y), 2), x.shape[-2:])
+        scores = sized(F.pixel_shuffle(self.head(y), 2), x.shape[-2:])
+        if not self.edges:
+            return scores
+        return edge_avoiding(scores.float(), x.float().contiguous(), ALIKE, STEPS)
 
 
 def _some(width: int) -> int:
@@ -271,11 +286,18 @@ def unet_2015(classes: int, channels: int) -> UNet2015:
     method="segmenter",
 )
 def unet(
-    classes: int, channels: int, width: int = 32, up: str = "bilinear", light: bool = True
+    classes: int,
+    channels: int,
+    width: int = 32,
+    up: str = "bilinear",
+    light: bool = True,
+    edges: bool = True,
 ) -> UNet | LightUNet:
     """U-Net with padding and batch norms; by default a light one of 32 channels at first, for a CPU.
 
-    With ``light=False``, ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that
+    The light one's scores follow the picture's edges, unless ``edges=False``. With ``light=False``, ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that
     people use.
     """
-    return (LightUNet if light else UNet)(classes, channels, width, up)
+    if light:
+        return LightUNet(classes, channels, width, up, edges)
+    return UNet(classes, channels, width, up)

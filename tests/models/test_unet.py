@@ -11,7 +11,9 @@ from boda import models
 from boda.errors import UsageError
 from boda.look import summary
 from boda.models import parts
+from boda.models.unet import STEPS
 from boda.models.upsampling import KINDS
+from boda.ops.edge_avoiding import edge_avoiding
 
 
 def count(name: str, **options: object) -> int:
@@ -179,6 +181,10 @@ def test_the_light_one_s_steps_written_out() -> None:
     scores = torch.empty(2, 3, 64, 96)
     for corner, part in enumerate(places.unflatten(1, (3, 4)).unbind(2)):
         scores[..., corner // 2 :: 2, corner % 2 :: 2] = part
+    plain = models.create("unet", classes=3, edges=False).eval()
+    plain.load_state_dict(state)
+    torch.testing.assert_close(plain(x), scores, atol=1e-5, rtol=1e-4)
+    scores = edge_avoiding(scores, x, 0.3, STEPS)
     torch.testing.assert_close(net(x), scores, atol=1e-5, rtol=1e-4)
 
 

@@ -1,0 +1,100 @@
+"""Means over neighbours that look alike: scores get the borders that the picture has.
+
+Aurich, Weule 1995, "Non-linear Gaussian filters performing edge preserving diffusion"; Tomasi, Manduchi
+1998, "Bilateral filtering for gray and color images"; by the colours of another picture, Petschnigg et
+al. 2004, "Digital photography with flash and no-flash image pairs". A large window is made of a few
+small ones, whose places lie further and further apart: Dammertz, Sewtz, Hanika, Lensch 2010,
+"Edge-avoiding à-trous wavelet transform for fast global illumination filtering".
+
+Deviations: a window has 3×3 places that differ by their colours alone, where the paper's has 5×5 that
+also count less further out; the widest window comes first, so that the last word has the nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NEXT = ((0, 1), (1, 1), (1, 0), (1, -1))  # four of the eight neighbours; the others lie opposite
+FAR = 1e4  # a colour that nothing is like
+
+
+def edge_avoiding(
+    values: Tensor, guide: Tensor, sigma: float, steps: Sequence[int] = (4, 2, 1)
+) -> Tensor:
+    """Every value becomes the mean of its like neighbours and itself, once for each of ``steps``.
+
+    Args:
+        values: (N, C, H, W) of any scale.
+        guide: (N, G, H, W) the colours; of values near another the mean is taken. A gradient reaches
+            it where it asks for one.
+        sigma: by how much colours differ, in the guide's scale, that count 0.61 = exp(−1/2).
+        steps: pixels between neighbours, 1 or more.
+
+    Returns:
+        (N, C, H, W). Beyond the picture there are no neighbours. What a pixel gets lies within the sum of
+        ``steps`` of it.
+    """
+    values = values.contiguous()
+    with torch.set_grad_enabled(torch.is_grad_enabled() and guide.requires_grad):
+        windows = [_likenesses(guide, sigma, step) for step in steps]
+        totals = [
+            _spread(torch.ones_like(guide[:, :1]), alike, step)
+            for step, alike in zip(steps, windows, strict=True)
+        ]
+    fixed = torch.is_grad_enabled() and values.requires_grad and not guide.requires_grad
+    for step, alike, total in zip(steps, windows, totals, strict=True):
+        if fixed:
+            values = _Mean.apply(values, total, step, *alike)
+        else:
+            values = _spread(values, alike, step) / total
+    return values
+
+
+class _Mean(torch.autograd.Function):
+    """Of windows that have no gradient: who is alike is so both ways, so a window is its own adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, total: Tensor, step: int, *alike: Tensor) -> Tensor:
+        ctx.step = step
+        ctx.save_for_backward(total, *alike)
+        return _spread(values, alike, step).div_(total)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        total, *alike = ctx.saved_tensors
+        return _spread(slope / total, alike, ctx.step), None, None, *(None for _ in alike)
+
+
+def _likenesses(guide: Tensor, sigma: float, step: int) -> list[Tensor]:
+    """For each neighbour of ``NEXT`` that is in the picture, 0 to 1."""
+    rows = []
+    for here, there in _pairs(guide, step):
+        apart = (guide[here] - guide[there]).square().sum(1, keepdim=True)
+        rows.append(torch.exp(apart * (-0.5 / sigma**2)))
+    return rows
+
+
+def _spread(values: Tensor, alike: Sequence[Tensor], step: int) -> Tensor:
+    """Every value and those of its neighbours, as far as they are alike: their sum."""
+    total = values.clone()
+    for (here, there), share in zip(_pairs(values, step), alike, strict=True):
+        total[here].addcmul_(values[there], share)
+        total[there].addcmul_(values[here], share)
+    return total
+
+
+def _pairs(planes: Tensor, step: int) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """For each neighbour of ``NEXT``: the pixels that have it, and, in the same order, what they have."""
+    height, width = planes.shape[-2:]
+    rows = []
+    for y, x in NEXT:
+        down, right, left = step * y, step * max(0, x), step * max(0, -x)
+        here = ..., slice(0, max(0, height - down)), slice(left, max(left, width - right))
+        there = ..., slice(down, height), slice(right, max(right, width - left))
+        rows.append((here, there))
+    return rows

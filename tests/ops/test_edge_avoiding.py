@@ -1,0 +1,77 @@
+"""Means over like neighbours against slow loops, numerical slopes, and what they are for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from boda.ops.edge_avoiding import edge_avoiding
+
+
+def slow(values: Tensor, guide: Tensor, sigma: float, steps: tuple[int, ...]) -> Tensor:
+    """The definition, pixel by pixel."""
+    height, width = values.shape[-2:]
+    for step in steps:
+        out = torch.empty_like(values)
+        for y in range(height):
+            for x in range(width):
+                total, sums = 0.0, torch.zeros_like(values[:, 0, 0])
+                for v in (y - step, y, y + step):
+                    for u in (x - step, x, x + step):
+                        if 0 <= v < height and 0 <= u < width:
+                            apart = float(((guide[:, y, x] - guide[:, v, u]) ** 2).sum())
+                            alike = math.exp(-apart / (2 * sigma**2))
+                            total, sums = total + alike, sums + alike * values[:, v, u]
+                out[:, y, x] = sums / total
+        values = out
+    return values
+
+
+def some(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("steps", [(1,), (3, 1), (4, 2, 1), (8,)])
+def test_the_definition(steps: tuple[int, ...]) -> None:
+    values, guide = some(2, 4, 7, 6), some(2, 3, 7, 6)
+    expected = torch.stack([slow(v, g, 0.8, steps) for v, g in zip(values, guide, strict=True)])
+    torch.testing.assert_close(edge_avoiding(values, guide, 0.8, steps), expected)
+    asks = values.clone().requires_grad_()
+    torch.testing.assert_close(edge_avoiding(asks, guide, 0.8, steps).detach(), expected)
+
+
+def test_slopes() -> None:
+    """Of the values alone by the shorter way, of both by the longer one; and that both agree."""
+    values, guide = some(1, 2, 5, 6).requires_grad_(), some(1, 3, 5, 6)
+    assert torch.autograd.gradcheck(lambda v: edge_avoiding(v, guide, 1.0, (2, 1)), values)
+    asks = guide.clone().requires_grad_()
+    both = lambda v, g: edge_avoiding(v, g, 1.0, (2, 1))  # noqa: E731
+    assert torch.autograd.gradcheck(both, (values, asks))
+    weights = some(1, 2, 5, 6)
+    (one,) = torch.autograd.grad((both(values, guide) * weights).sum(), values)
+    (other,) = torch.autograd.grad((both(values, asks) * weights).sum(), values)
+    torch.testing.assert_close(one, other)
+
+
+def test_blurred_scores_get_the_picture_s_border() -> None:
+    """A blurred step in the scores, a sharp one in the picture, a pixel and a half beside it."""
+    guide = torch.zeros(1, 3, 16, 24)
+    guide[..., 10:] = 1
+    scores = torch.sigmoid((torch.arange(24.0) - 11) / 2).expand(1, 1, 16, 24) - 0.5
+    assert ((scores > 0) != (guide[:, :1] > 0.5)).any()
+    snapped = edge_avoiding(scores, guide, 0.1, (4, 2, 1))
+    torch.testing.assert_close(snapped > 0, guide[:, :1] > 0.5)
+
+
+def test_a_constant_stays_and_one_colour_is_a_plain_mean() -> None:
+    guide = some(1, 3, 6, 6)
+    torch.testing.assert_close(
+        edge_avoiding(torch.full((1, 2, 6, 6), 3.0), guide.float(), 0.5), torch.full((1, 2, 6, 6), 3.0)
+    )
+    values, flat = some(1, 1, 6, 6), torch.zeros(1, 1, 6, 6, dtype=torch.float64)
+    mean = edge_avoiding(values, flat, 0.5, (1,))
+    torch.testing.assert_close(mean[0, 0, 2, 3], values[0, 0, 1:4, 2:5].mean())
+    torch.testing.assert_close(mean[0, 0, 0, 0], values[0, 0, :2, :2].mean())
