@@ -17,7 +17,8 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from boda.errors import unknown
 from boda.registry import Registry
@@ -149,5 +150,16 @@ def create(
 @cache
 def _outline(name: str) -> nn.Module:
     """The paper's network without memory for its numbers."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         return create(name)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves normal numbers out: where there is no memory, torch would import its compiler for them."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (nn.init.normal_, Tensor.normal_):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))

@@ -4,7 +4,7 @@ Ronneberger, Fischer, Brox, "U-Net: Convolutional networks for biomedical image 
 arXiv 1505.04597. ``unet-2015`` is the paper's, whose convolutions do not pad. ``unet`` pads, takes any
 size and has batch norms. With ``light=False`` it is the one that people use. By default it is light,
 for a CPU: it looks at squares of 2×2 pixels (Shi et al. 2016, arXiv 1609.05158), adds maps that skip
-(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 128 channels; what it then lacks
+(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 96 channels; what it then lacks
 at borders it gets from the picture's edges (``edge_avoiding``). Up-sampling begins as bilinear
 interpolation, without a checkerboard (``upsampling``).
 """
@@ -28,7 +28,7 @@ from boda.ops.edge_avoiding import edge_avoiding
 PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
-WIDEST = 128  # channels of a light network
+WIDEST = 96  # channels of a light network
 ALIKE = 0.3  # standard deviations of the pictures by which like colours differ, about 20 levels of 255
 STEPS = 8, 4, 2, 1  # pixels to the neighbours of which a mean is taken, in turn
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
@@ -184,7 +184,7 @@ class UNet(nn.Module):
 
 
 class LightUNet(nn.Module):
-    """For a CPU: (N, channels, H, W) → (N, classes, H, W) logits, a tenth of the usual work.
+    """For a CPU: (N, channels, H, W) → (N, classes, H, W) logits, by less than a tenth of the usual work.
 
     A square of 2×2 pixels is one place with four times the channels, so all levels have half the
     resolution; maps are added where the usual network lays them beside each other; one convolution
@@ -193,7 +193,7 @@ class LightUNet(nn.Module):
 
     Args:
         classes, channels: of the output and of the pictures.
-        width: channels of the first level; each level below has twice as many, up to 128.
+        width: channels of the first level; each level below has twice as many, up to 96.
         up: "bilinear", "transposed" or "2x2"; see ``upsampling``.
         edges: whether that mean is taken.
 

@@ -111,7 +111,7 @@ def mixing_weights(channels: int, out_channels: int) -> Tensor:
     """
     if channels == out_channels:
         return torch.eye(channels)
-    return torch.randn(out_channels, channels) * (2 / channels) ** 0.5
+    return nn.init.normal_(torch.empty(out_channels, channels), std=(2 / channels) ** 0.5)
 
 
 def bilinear_kernel(factor: int) -> Tensor:

@@ -169,7 +169,7 @@ def test_the_light_one_s_steps_written_out() -> None:
     maps = [one(torch.stack(corners, 2).flatten(1, 2), "first")]
     for level in range(4):
         maps.append(one(one(F.max_pool2d(maps[-1], 2), f"down.{level}.0"), f"down.{level}.1"))
-    assert [each.shape[1] for each in maps] == [32, 64, 128, 128, 128]
+    assert [each.shape[1] for each in maps] == [32, 64, 96, 96, 96]
     out = maps[-1]
     for step in range(4):
         if maps[3 - step].shape[1] != out.shape[1]:
@@ -188,14 +188,14 @@ def test_the_light_one_s_steps_written_out() -> None:
     torch.testing.assert_close(net(x), scores, atol=1e-5, rtol=1e-4)
 
 
-def test_the_light_one_does_a_tenth_of_the_work() -> None:
+def test_the_light_one_does_less_than_a_tenth_of_the_work() -> None:
     """Of the usual one with as many channels at first."""
     with torch.device("meta"):
         light, usual = (
             summary(models.create("unet", width=32, light=each), (3, 128, 128)).multiply_adds
             for each in (True, False)
         )
-    assert 0.09 < light / usual < 0.11
+    assert 0.07 < light / usual < 0.08
 
 
 def test_the_light_one_does_not_unpool() -> None:

@@ -41,7 +41,7 @@ class Segment(Task):
         entry = models.entry(model or MODEL)
         steps = gently(5e-4)
         if start == "scratch":
-            steps = from_scratch(entry.parameters, adam=2e-3)
+            steps = from_scratch(entry.parameters, adam=2e-3, muon=2e-2)
         epochs = int(min(300, max(12, LOOKS / max(1, survey.samples))))
         return {
             "model": Default(
