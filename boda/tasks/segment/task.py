@@ -98,7 +98,7 @@ class Segment(Task):
 def _augmentation(survey: Survey) -> Default:
     """By what the network has to go by: with many pictures it need not imagine others."""
     if survey.samples >= MANY:
-        return Default("light", f"{survey.samples:,} pictures: mirrored and shifted")
+        return Default("mirrored", f"{survey.samples:,} pictures: mirrored, and no pixel is lost")
     return Default(
         "photos", f"{survey.samples:,} pictures: mirrored, zoomed, turned, lit otherwise"
     )
