@@ -90,7 +90,7 @@ class FitOptions:
     )
     augment: str | None = option(
         None,
-        "none, light, digits, photos, scenes, places, poses, jitter or strong; see boda augment",
+        "none, mirrored, light, digits, photos, scenes, places, poses, jitter or strong; see boda augment",
     )
     batch: int | None = option(None, "pictures a step")
     lr: float | None = option(None, "peak learning rate")

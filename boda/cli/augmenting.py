@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def augment(
     image: Picture,
-    policy: Annotated[str, typer.Option(help="none, light, digits, photos or strong")] = "photos",
+    policy: Annotated[
+        str, typer.Option(help="none, mirrored, light, digits, photos or strong")
+    ] = "photos",
     count: Annotated[int, typer.Option(help="versions that are drawn")] = 11,
     seed: Annotated[int, typer.Option(help="of the random numbers")] = 0,
     size: Annotated[

@@ -158,7 +158,11 @@ class _Unfilled(TorchFunctionMode):
     """Leaves normal numbers out: where there is no memory, torch would import its compiler for them."""
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if func in (nn.init.normal_, Tensor.normal_):
             return args[0] if args else (kwargs or {})["tensor"]

@@ -29,7 +29,9 @@ PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
 WIDEST = 96  # channels of a light network
-ALIKE = 0.3  # standard deviations of the pictures by which like colours differ, about 20 levels of 255
+ALIKE = (
+    0.3  # standard deviations of the pictures by which like colours differ, about 20 levels of 255
+)
 STEPS = 8, 4, 2, 1  # pixels to the neighbours of which a mean is taken, in turn
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
 
@@ -295,8 +297,8 @@ def unet(
 ) -> UNet | LightUNet:
     """U-Net with padding and batch norms; by default a light one of 32 channels at first, for a CPU.
 
-    The light one's scores follow the picture's edges, unless ``edges=False``. With ``light=False``, ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that
-    people use.
+    The light one's scores follow the picture's edges, unless ``edges=False``. With ``light=False``,
+    ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that people use.
     """
     if light:
         return LightUNet(classes, channels, width, up, edges)

@@ -16,11 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 NEXT = ((0, 1), (1, 1), (1, 0), (1, -1))  # four of the eight neighbours; the others lie opposite
-FAR = 1e4  # a colour that nothing is like
 
 
 def edge_avoiding(
@@ -30,10 +28,10 @@ def edge_avoiding(
 
     Args:
         values: (N, C, H, W) of any scale.
-        guide: (N, G, H, W) the colours; of values near another the mean is taken. A gradient reaches
-            it where it asks for one.
-        sigma: by how much colours differ, in the guide's scale, that count 0.61 = exp(−1/2).
-        steps: pixels between neighbours, 1 or more.
+        guide: (N, G, H, W) the colours that tell who is alike. A gradient reaches them where they ask
+            for one.
+        sigma: the distance of two colours, in their own scale, at which a neighbour counts exp(−1/2).
+        steps: pixels to the neighbours, 1 or more.
 
     Returns:
         (N, C, H, W). Beyond the picture there are no neighbours. What a pixel gets lies within the sum of
@@ -47,12 +45,14 @@ def edge_avoiding(
             for step, alike in zip(steps, windows, strict=True)
         ]
     fixed = torch.is_grad_enabled() and values.requires_grad and not guide.requires_grad
+    mean: Any = _Mean.apply if fixed else _mean
     for step, alike, total in zip(steps, windows, totals, strict=True):
-        if fixed:
-            values = _Mean.apply(values, total, step, *alike)
-        else:
-            values = _spread(values, alike, step) / total
+        values = mean(values, total, step, *alike)
     return values
+
+
+def _mean(values: Tensor, total: Tensor, step: int, *alike: Tensor) -> Tensor:
+    return _spread(values, alike, step) / total
 
 
 class _Mean(torch.autograd.Function):
@@ -62,10 +62,10 @@ class _Mean(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, total: Tensor, step: int, *alike: Tensor) -> Tensor:
         ctx.step = step
         ctx.save_for_backward(total, *alike)
-        return _spread(values, alike, step).div_(total)
+        return _mean(values, total, step, *alike)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         total, *alike = ctx.saved_tensors
         return _spread(slope / total, alike, ctx.step), None, None, *(None for _ in alike)
 

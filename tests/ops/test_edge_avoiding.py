@@ -31,7 +31,9 @@ def slow(values: Tensor, guide: Tensor, sigma: float, steps: tuple[int, ...]) ->
 
 
 def some(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+    return torch.randn(
+        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape))
+    )
 
 
 @pytest.mark.parametrize("steps", [(1,), (3, 1), (4, 2, 1), (8,)])
@@ -69,7 +71,8 @@ def test_blurred_scores_get_the_picture_s_border() -> None:
 def test_a_constant_stays_and_one_colour_is_a_plain_mean() -> None:
     guide = some(1, 3, 6, 6)
     torch.testing.assert_close(
-        edge_avoiding(torch.full((1, 2, 6, 6), 3.0), guide.float(), 0.5), torch.full((1, 2, 6, 6), 3.0)
+        edge_avoiding(torch.full((1, 2, 6, 6), 3.0), guide.float(), 0.5),
+        torch.full((1, 2, 6, 6), 3.0),
     )
     values, flat = some(1, 1, 6, 6), torch.zeros(1, 1, 6, 6, dtype=torch.float64)
     mean = edge_avoiding(values, flat, 0.5, (1,))
