@@ -18,8 +18,9 @@ import functools
 import importlib
 import io
 import os
+import posixpath
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import numpy as np
@@ -93,7 +94,7 @@ class PictureReader:
 
 def is_picture_name(name: str) -> bool:
     """Whether a file's name says that it is meant to be a picture."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def decode(data: bytes, source: str) -> np.ndarray:
