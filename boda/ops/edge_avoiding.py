@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 NEXT = ((0, 1), (1, 1), (1, 0), (1, -1))  # four of the eight neighbours; the others lie opposite
@@ -71,30 +72,28 @@ class _Mean(torch.autograd.Function):
 
 
 def _likenesses(guide: Tensor, sigma: float, step: int) -> list[Tensor]:
-    """For each neighbour of ``NEXT`` that is in the picture, 0 to 1."""
+    """(N, 1, H, W), 0 to 1, for each neighbour of ``NEXT`` and for the one opposite to it."""
+    height, width = guide.shape[-2:]
     rows = []
-    for here, there in _pairs(guide, step):
-        apart = (guide[here] - guide[there]).square().sum(1, keepdim=True)
-        rows.append(torch.exp(apart * (-0.5 / sigma**2)))
+    for y, x in NEXT:
+        down, right, left = step * y, step * max(0, x), step * max(0, -x)
+        if height <= down or width <= right + left:
+            rows += 2 * [torch.zeros_like(guide[:, :1])]
+            continue
+        here = guide[..., : height - down, left : width - right]
+        there = guide[..., down:, right : width - left]
+        alike = torch.exp((here - there).square().sum(1, keepdim=True) * (-0.5 / sigma**2))
+        rows += [F.pad(alike, (left, right, 0, down)), F.pad(alike, (right, left, down, 0))]
     return rows
 
 
 def _spread(values: Tensor, alike: Sequence[Tensor], step: int) -> Tensor:
     """Every value and those of its neighbours, as far as they are alike: their sum."""
+    height, width = values.shape[-2:]
+    padded = F.pad(values, (step,) * 4)
     total = values.clone()
-    for (here, there), share in zip(_pairs(values, step), alike, strict=True):
-        total[here].addcmul_(values[there], share)
-        total[there].addcmul_(values[here], share)
+    both = [way for y, x in NEXT for way in ((y, x), (-y, -x))]
+    for (y, x), share in zip(both, alike, strict=True):
+        top, left = step * (1 + y), step * (1 + x)
+        total.addcmul_(share, padded[..., top : top + height, left : left + width])
     return total
-
-
-def _pairs(planes: Tensor, step: int) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-    """For each neighbour of ``NEXT``: the pixels that have it, and, in the same order, what they have."""
-    height, width = planes.shape[-2:]
-    rows = []
-    for y, x in NEXT:
-        down, right, left = step * y, step * max(0, x), step * max(0, -x)
-        here = ..., slice(0, max(0, height - down)), slice(left, max(left, width - right))
-        there = ..., slice(down, height), slice(right, max(right, width - left))
-        rows.append((here, there))
-    return rows
