@@ -29,9 +29,7 @@ PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
 WIDEST = 96  # channels of a light network
-ALIKE = (
-    0.3  # standard deviations of the pictures by which like colours differ, about 20 levels of 255
-)
+ALIKE = 0.3  # by so many of the pictures' standard deviations like colours differ: about 20 of 255
 STEPS = 8, 4, 2, 1  # pixels to the neighbours of which a mean is taken, in turn
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
 

@@ -39,15 +39,12 @@ def edge_avoiding(
         ``steps`` of it.
     """
     values = values.contiguous()
-    with torch.set_grad_enabled(torch.is_grad_enabled() and guide.requires_grad):
-        windows = [_likenesses(guide, sigma, step) for step in steps]
-        totals = [
-            _spread(torch.ones_like(guide[:, :1]), alike, step)
-            for step, alike in zip(steps, windows, strict=True)
-        ]
-    fixed = torch.is_grad_enabled() and values.requires_grad and not guide.requires_grad
-    mean: Any = _Mean.apply if fixed else _mean
-    for step, alike, total in zip(steps, windows, totals, strict=True):
+    asked = torch.is_grad_enabled() and guide.requires_grad
+    mean: Any = _mean if asked or not values.requires_grad else _Mean.apply
+    for step in steps:
+        with torch.set_grad_enabled(asked):
+            alike = _likenesses(guide, sigma, step)
+            total = _spread(torch.ones_like(guide[:, :1]), alike, step)
         values = mean(values, total, step, *alike)
     return values
 
