@@ -184,7 +184,7 @@ class UNet(nn.Module):
 
 
 class LightUNet(nn.Module):
-    """For a CPU: (N, channels, H, W) → (N, classes, H, W) logits, by less than a tenth of the usual work.
+    """For a CPU: (N, channels, H, W) → (N, classes, H, W) logits, with less than a tenth of the work.
 
     A square of 2×2 pixels is one place with four times the channels, so all levels have half the
     resolution; maps are added where the usual network lays them beside each other; one convolution

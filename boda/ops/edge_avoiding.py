@@ -22,9 +22,7 @@ from torch import Tensor
 NEXT = ((0, 1), (1, 1), (1, 0), (1, -1))  # four of the eight neighbours; the others lie opposite
 
 
-def edge_avoiding(
-    values: Tensor, guide: Tensor, sigma: float, steps: Sequence[int] = (4, 2, 1)
-) -> Tensor:
+def edge_avoiding(values: Tensor, guide: Tensor, sigma: float, steps: Sequence[int]) -> Tensor:
     """Every value becomes the mean of its like neighbours and itself, once for each of ``steps``.
 
     Args:

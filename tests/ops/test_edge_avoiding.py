@@ -50,7 +50,10 @@ def test_slopes() -> None:
     values, guide = some(1, 2, 5, 6).requires_grad_(), some(1, 3, 5, 6)
     assert torch.autograd.gradcheck(lambda v: edge_avoiding(v, guide, 1.0, (2, 1)), values)
     asks = guide.clone().requires_grad_()
-    both = lambda v, g: edge_avoiding(v, g, 1.0, (2, 1))  # noqa: E731
+
+    def both(values: Tensor, guide: Tensor) -> Tensor:
+        return edge_avoiding(values, guide, 1.0, (2, 1))
+
     assert torch.autograd.gradcheck(both, (values, asks))
     weights = some(1, 2, 5, 6)
     (one,) = torch.autograd.grad((both(values, guide) * weights).sum(), values)
@@ -71,7 +74,7 @@ def test_blurred_scores_get_the_picture_s_border() -> None:
 def test_a_constant_stays_and_one_colour_is_a_plain_mean() -> None:
     guide = some(1, 3, 6, 6)
     torch.testing.assert_close(
-        edge_avoiding(torch.full((1, 2, 6, 6), 3.0), guide.float(), 0.5),
+        edge_avoiding(torch.full((1, 2, 6, 6), 3.0), guide.float(), 0.5, (4, 2, 1)),
         torch.full((1, 2, 6, 6), 3.0),
     )
     values, flat = some(1, 1, 6, 6), torch.zeros(1, 1, 6, 6, dtype=torch.float64)
