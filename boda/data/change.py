@@ -210,14 +210,14 @@ def _stretched(images: Tensor, change: Change, rows: Tensor) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _warped(images: Tensor, change: Change, rows: Tensor) -> Tensor:
+def _warped(images: Tensor, change: Change, rows: Tensor, mode: str = "bilinear") -> Tensor:
     """Everything else: looked up through the matrix, and the displacements where there are any."""
     size = images.shape[2], images.shape[3]
     matrix = geometry.identity() if change.matrix is None else change.matrix[rows]
     part, field = images[_place(rows, images)].float(), None
     if change.control is not None and change.control[rows].any():
         field = geometry.smooth_field(change.control[rows].to(part), size)
-    return geometry.warp(part, matrix, size, fill=change.fill, field=field)
+    return geometry.warp(part, matrix, size, mode, change.fill, field)
 
 
 def _lit(part: Tensor, change: Change, rows: Tensor) -> Tensor:
@@ -248,16 +248,23 @@ def _move_labels(batch: Batch, change: Change) -> None:
             fields[i] = geometry.smooth_field(control, size)[0]
     _move_objects(batch, matrix, fields, size)
     if batch.semantic is not None:
-        maps = [
-            geometry.warp(each, matrix[i], size, "nearest", IGNORED, fields[i])
-            for i, each in enumerate(batch.semantic)
-        ]
-        batch.semantic = torch.stack(maps)
+        batch.semantic = _moved_maps(batch.semantic, change)
     if batch.points is not None:
         moved = [
             geometry.warp_points(each, matrix[i], fields[i]) for i, each in enumerate(batch.points)
         ]
         batch.points = _seen(torch.stack(moved), matrix, batch.mirror_order, size)
+
+
+def _moved_maps(maps: Tensor, change: Change) -> Tensor:
+    """(N, H, W) uint8 classes, moved as the pictures; none is ever mixed of two."""
+    change, planes = replace(change, fill=IGNORED), maps[:, None]
+    out = torch.empty_like(planes)
+    for rows, way in _parts(planes, change):
+        copied = way is _copied
+        part = _copied(planes, change, rows) if copied else _warped(planes, change, rows, "nearest")
+        out[_place(rows, planes)] = part.to(torch.uint8)
+    return out[:, 0]
 
 
 def _move_objects(batch: Batch, matrix: Tensor, fields: list[Tensor | None], size: Size) -> None:

@@ -170,6 +170,26 @@ def test_what_moves_in_is_fill_in_pictures_and_ignored_in_class_maps() -> None:
     assert (plain.images == 50).all(), "without places it may be reflected"
 
 
+def test_a_map_moves_by_its_own_matrix_whatever_the_others_do() -> None:
+    """A batch in which pictures are mirrored, moved, enlarged and turned: each as it is alone, warped."""
+    maps = torch.randint(0, 7, (5, 20, 30), generator=torch.Generator().manual_seed(0)).byte()
+    size, flip = (20, 30), geometry.mirror(30)
+    matrices = torch.stack(
+        [
+            geometry.identity(),
+            flip,
+            geometry.translate(3, -2) @ flip,
+            geometry.scale(2.0),
+            geometry.rotate(20),
+        ]
+    )
+    zero = torch.zeros(5, dtype=torch.int64)
+    batch = Batch(maps[:, None].expand(-1, 3, -1, -1), zero, zero, semantic=maps)
+    moved = apply(batch, Change(matrices)).semantic
+    for each, matrix, found in zip(maps, matrices, moved, strict=True):
+        assert torch.equal(found, geometry.warp(each, matrix, size, "nearest", 255))
+
+
 def ramp(*shape: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(4)
     coarse = torch.rand(shape[0], shape[1], 5, 5, generator=generator)
