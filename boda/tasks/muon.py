@@ -14,7 +14,8 @@ optimizer, at the same rate.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -45,37 +46,50 @@ class Muon(torch.optim.Optimizer):
         """One step by the gradients that are there."""
         assert closure is None, "the loss is not computed again"
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                step = self._orthogonal if is_matrix(parameter) else self._adam
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.sub_(step(parameter, self.state[parameter]), alpha=group["lr"])
+            learning = [each for each in group["params"] if each.grad is not None]
+            matrices = [each for each in learning if is_matrix(each)]
+            rest = [each for each in learning if not is_matrix(each)]
+            for some, way in ((matrices, self._orthogonal), (rest, self._adam)):
+                if some:
+                    steps = way(some)
+                    torch._foreach_mul_(some, 1 - group["lr"] * group["weight_decay"])
+                    torch._foreach_add_(some, steps, alpha=-group["lr"])
 
-    @staticmethod
-    def _orthogonal(parameter: Tensor, state: dict[str, Any]) -> Tensor:
+    def _orthogonal(self, parameters: list[Tensor]) -> list[Tensor]:
         """Nesterov's momentum, made orthogonal."""
-        assert parameter.grad is not None
-        momentum = state.setdefault("momentum", torch.zeros_like(parameter))
-        momentum.mul_(MOMENTUM).add_(parameter.grad)
-        ahead = parameter.grad.add(momentum, alpha=MOMENTUM)
-        matrix = ahead.reshape(len(ahead), -1)
-        long = LENGTH * max(matrix.shape) ** 0.5
-        return (orthogonalized(matrix) * long).view_as(ahead)
+        slopes = [cast(Tensor, each.grad) for each in parameters]
+        momenta = self._kept("momentum", parameters)
+        torch._foreach_mul_(momenta, MOMENTUM)
+        torch._foreach_add_(momenta, slopes)
+        ahead = torch._foreach_add(slopes, momenta, alpha=MOMENTUM)
+        return orthogonalized(ahead, LENGTH)
 
-    @staticmethod
-    def _adam(parameter: Tensor, state: dict[str, Any]) -> Tensor:
-        """Adam's step, without the rate."""
-        assert parameter.grad is not None
-        first = state.setdefault("first", torch.zeros_like(parameter))
-        second = state.setdefault("second", torch.zeros_like(parameter))
-        # A tensor, since torch moves an optimizer's tensors to the device it goes on with.
-        state["steps"] = state.get("steps", torch.zeros(())) + 1
-        steps = float(state["steps"])
-        first.lerp_(parameter.grad, 1 - BETAS[0])
-        second.lerp_(parameter.grad.square(), 1 - BETAS[1])
-        deviation = (second / (1 - BETAS[1] ** steps)).sqrt_().add_(EPSILON)
-        return first / (1 - BETAS[0] ** steps) / deviation
+    def _adam(self, parameters: list[Tensor]) -> list[Tensor]:
+        """Adam's steps, without the rate."""
+        slopes = [cast(Tensor, each.grad) for each in parameters]
+        first, second = self._kept("first", parameters), self._kept("second", parameters)
+        counts = []
+        for parameter in parameters:
+            state = self.state[parameter]
+            # A tensor, since torch moves an optimizer's tensors to the device it goes on with.
+            state["steps"] = state.get("steps", torch.zeros(())) + 1
+            counts.append(float(state["steps"]))
+        torch._foreach_lerp_(first, slopes, 1 - BETAS[0])
+        squares = torch._foreach_mul(slopes, slopes)
+        torch._foreach_lerp_(second, squares, 1 - BETAS[1])
+        deviations = torch._foreach_div(second, [1 - BETAS[1] ** count for count in counts])
+        torch._foreach_sqrt_(deviations)
+        torch._foreach_add_(deviations, EPSILON)
+        steps = torch._foreach_div(first, [1 - BETAS[0] ** count for count in counts])
+        torch._foreach_div_(steps, deviations)
+        return list(steps)
+
+    def _kept(self, name: str, parameters: list[Tensor]) -> list[Tensor]:
+        """What is remembered of each, at first zeros."""
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return [self.state[parameter][name] for parameter in parameters]
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -85,32 +99,65 @@ def is_matrix(parameter: Tensor) -> bool:
     return min(len(parameter), parameter[0].numel()) >= SMALLEST and parameter.shape[1] > 1
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """About U Vᵀ of the singular value decomposition U S Vᵀ, by five Newton–Schulz rounds.
+def orthogonalized(tensors: Sequence[Tensor], length: float | None = None) -> list[Tensor]:
+    """About U Vᵀ of the singular value decompositions U S Vᵀ, by five Newton–Schulz rounds.
 
-    A round multiplies the matrix by a polynomial of its Gram matrix, which is much smaller. So the
-    rounds multiply the polynomials, and the matrix is multiplied once, by their product.
+    A round multiplies a matrix by a polynomial of its Gram matrix, which is much smaller. So the
+    rounds multiply the polynomials, those of equal size together, and the matrix is multiplied once,
+    by their product.
 
     Args:
-        matrix: (R, C).
+        tensors: (R, …) each, a matrix of R rows; the order of its columns makes no difference.
+        length: each is multiplied by it and by the root of its matrix's larger side; None: by nothing.
 
     Returns:
-        (R, C), of the same type, with singular values between 0.7 and 1.2; zeros stay zeros. It is
-        computed in float32: a Gram matrix has squares of singular values.
+        The same shapes and types, with singular values between 0.7 and 1.2 (times that); zeros stay
+        zeros. It is computed in float32: a Gram matrix has squares of singular values.
     """
-    x = matrix.float()
-    x = x.mT if x.shape[0] > x.shape[1] else x
-    x = x / (x.norm() + TINY)
-    gram = x @ x.mT
-    square = gram.norm() + TINY  # no singular value of x is above its root: less than x's norm, 1
-    gram = gram / square
+    flat = [_columns(each).float() for each in tensors]
+    wide = [each.mT if len(each) > each.shape[1] else each for each in flat]
+    wide = [each / (each.norm() + TINY) for each in wide]
+    sides = [len(each) for each in wide]
+    out = list(tensors)
+    for side in sorted(set(sides)):
+        places = [i for i, own in enumerate(sides) if own == side]
+        made = _inverse_roots(torch.stack([wide[i] @ wide[i].mT for i in places]))
+        for i, root in zip(places, made, strict=True):
+            long = 1.0 if length is None else length * max(flat[i].shape) ** 0.5
+            step = (root * long) @ wide[i]
+            step = step.mT if len(flat[i]) > flat[i].shape[1] else step
+            out[i] = _laid_out(step, tensors[i])
+    return out
+
+
+def _inverse_roots(grams: Tensor) -> Tensor:
+    """About G to the power of −1/2 of (K, R, R) Gram matrices whose traces are 1."""
     a, b, c = QUINTIC
-    product = torch.eye(len(gram), device=gram.device) / square.sqrt()
+    # No singular value is above the root of this: less than the matrix's norm, which is 1.
+    squares = grams.flatten(1).norm(dim=1).view(-1, 1, 1) + TINY
+    grams = grams / squares
+    product = torch.zeros_like(grams)
+    product.diagonal(dim1=1, dim2=2).copy_(squares[:, 0].rsqrt().expand(-1, grams.shape[1]))
     for left in reversed(range(ROUNDS)):
-        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal().add_(a)
+        polynomial = torch.baddbmm(grams, grams, grams, beta=b, alpha=c)
+        polynomial.diagonal(dim1=1, dim2=2).add_(a)
         product = polynomial @ product
         if left:
-            gram = polynomial @ gram @ polynomial
-    x = product @ x
-    return (x.mT if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)
+            grams = polynomial @ grams @ polynomial
+    return product
+
+
+def _columns(values: Tensor) -> Tensor:
+    """(R, …) as (R, C), its columns in the order in which they lie in memory: nothing is copied."""
+    return (values.movedim(1, -1) if _channels_last(values) else values).flatten(1)
+
+
+def _laid_out(matrix: Tensor, like: Tensor) -> Tensor:
+    """The matrix of ``_columns`` in the shape and type of that tensor."""
+    if not _channels_last(like):
+        return matrix.view(like.shape).to(like.dtype)
+    return matrix.view(like.movedim(1, -1).shape).movedim(-1, 1).to(like.dtype)
+
+
+def _channels_last(values: Tensor) -> bool:
+    return values.ndim > 2 and not values.is_contiguous()
