@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 DRAW_EVERY = 0.1  # seconds between two pictures of the progress
 SAVE_EVERY = 1.0  # seconds at least between two saves after epochs
+LOOKING = 0.05  # of the minutes at most, before the last look at val
 
 
 @dataclass
@@ -48,6 +49,7 @@ class State:
     pictures: int = 0  # seen in the unfinished epoch
     epoch_seconds: float = 0.0
     noted: dict[str, float] = field(default_factory=dict)  # sums over these pictures
+    unmeasured: bool = False  # whether the last epoch ended without the figures that choose
 
 
 class Engine:
@@ -63,6 +65,7 @@ class Engine:
         self.share = 0.0  # of the plan that is done, as all processes see it
         self.extended = False  # whether a finished run is given more to do
         self.reserve = 0.0  # seconds that the last validation will take
+        self.looked = 0.0  # when the one before ended
         self.drawn = 0.0
         self.best: dict[str, Tensor] | None = None  # the network's weights at its best
         self.improved = self.unsaved = False  # since the last save
@@ -138,12 +141,13 @@ class Engine:
         return order[:whole].view(-1, world, self.together)[:, rank].flatten()
 
     def _finished(self) -> bool:
-        waited = self.state.epoch - self.state.improved_epoch
+        state = self.state
+        waited = state.epoch - state.improved_epoch
         if self.plan.patience and self.val is not None and waited >= self.plan.patience:
             self.progress.say(f"no progress in {waited} epochs: stopped early")
             return True
         (self.share,) = self._agree(self.done())
-        return self.share >= 1
+        return self.share >= 1 and not state.unmeasured
 
     def _epoch(self) -> None:
         """One pass over the training pictures, or what is left of it, then the validation."""
@@ -258,24 +262,27 @@ class Engine:
         state.epoch, state.batch, state.loss_sum, state.pictures = state.epoch + 1, 0, 0.0, 0
         state.epoch_seconds = 0.0
         kept: Any = self.average.module if self.average is not None else self.method
-        value = float(state.epoch)  # without a validation the last weights are the best
-        # Where the last weights are kept, figures choose nothing: they are drawn and told alone.
-        if self.val is not None and (not self.method.keeps_last or self._looked_at()):
+        # Without a validation the last weights are the best.
+        chosen = self.val is not None and not self.method.keeps_last
+        value = -math.inf if chosen else float(state.epoch)
+        measured = self.val is not None and self._is_measured()
+        state.unmeasured = chosen and not measured
+        if self.val is not None and measured:
             clock = time.monotonic()
             task = self.task.of(kept)
             metrics = task.metrics(self.run.classes)
             # Without gradients twice the pictures fit in the same memory.
             figures = measure(kept, task, self.val, metrics, self.fabric, size=2 * self.plan.batch)
-            self.reserve = time.monotonic() - clock
+            self.reserve, self.looked = time.monotonic() - clock, self.elapsed
             row |= {f"val_{name}": figure for name, figure in figures.items()}
-            if not self.method.keeps_last:
+            if chosen:
                 (value,) = self._agree(figures[self.task.headline])
                 value = -value if self.task.smaller else value
         row |= {"steps": state.step, "seconds": self.elapsed}
         if value > state.best:
             state.improved_epoch = state.epoch
         # Of equal values the later wins: a small val is soon all right, while the network still learns.
-        if value >= state.best:
+        if value >= state.best and value > -math.inf:
             state.best = value
             self.best = {name: t.detach().clone() for name, t in kept.net.state_dict().items()}
             self.improved = True
@@ -289,6 +296,20 @@ class Engine:
         self.progress.epoch(row, self.task.headline, last=self.done() >= 1)
         if remark := self.task.remark(row):
             self.progress.say(remark)
+
+    def _is_measured(self) -> bool:
+        """Whether this epoch ends with a look at val.
+
+        Where the last weights are kept, figures choose nothing: they are drawn and told alone. Where
+        minutes are counted, looking may not take many of them.
+        """
+        if self.method.keeps_last:
+            return self._looked_at()
+        if self.plan.minutes is None or self.plan.patience or self.share >= 1:
+            return True
+        waited = self.elapsed - self.looked
+        (enough,) = self._agree(self.reserve <= LOOKING * waited)
+        return bool(enough)
 
     def _looked_at(self) -> bool:
         """Whether this epoch is one of the first 16, one of eight each doubling, or the last."""

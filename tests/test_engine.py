@@ -144,6 +144,22 @@ def test_minutes_are_measured(shapes: Path, tmp_path: Path) -> None:
     assert rows[-1]["rate"] < 0.05 * max(row["rate"] for row in rows), "the rate follows the clock"
 
 
+def test_looking_takes_few_of_the_minutes(shapes: Path, tmp_path: Path, monkeypatch) -> None:
+    """Where a look at val costs much, most epochs do without; the first and the last have theirs."""
+    look = engine.measure
+
+    def slow(*given, **named):
+        time.sleep(0.5)
+        return look(*given, **named)
+
+    monkeypatch.setattr(engine, "measure", slow)
+    rows = fit(shapes, tmp_path / "few", epochs=None, minutes=0.1).history()
+    looked = ["val_accuracy" in row for row in rows]
+    assert looked[0] and looked[-1] and looked.count(True) < len(looked) / 2
+    rows = fit(shapes, tmp_path / "all", epochs=3).history()
+    assert all("val_accuracy" in row for row in rows), "epochs are counted: each is looked at"
+
+
 def test_changed_data_cannot_be_resumed(tmp_path: Path) -> None:
     from tests.conftest import write_shapes
 
