@@ -3,9 +3,13 @@
 Without pairs nothing tells a generator which colour is to become which: of noise at first, it may well
 turn pink into green and green back into pink. This one starts where nothing is changed. As in Gharbi,
 Chen, Barron, Hasinoff, Durand, "Deep bilateral learning for real-time image enhancement", 2017, arXiv
-1707.02880, what is learned is not the picture but an affine change of its colours, here of each
-channel of each pixel by itself. It is said by a U-Net as light as ``unet``: squares of 2×2 pixels are
-one place (Shi et al. 2016, arXiv 1609.05158), and maps that skip are added.
+1707.02880, what is learned is not the picture but an affine change of its colours, and the gain, as
+light does, changes slowly: it is said for places eight pixels apart. So a lamp cannot light one thing
+and leave the next one dark. What is added is said for each pixel. Both come from a U-Net as light as
+``unet``: squares of 2×2 pixels are one place (Shi et al. 2016, arXiv 1609.05158), and maps that skip
+are added.
+
+Deviation: each channel has a gain of its own, without the paper's 3×4 matrices and its bilateral grid.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from boda.models.style_network import Unit
 from boda.models.upsampling import divisible, sized, upsampling
 
 DEPTH = 4  # levels of maps
+SLOW = 0  # step up behind which the gains are said: pixels are eight times as fine there
 WIDEST = 4  # times the first level's width
 MOST = 4.0  # a gain is at most e to the power of it
 
@@ -49,10 +54,12 @@ class Retouching(nn.Module):
         steps = list(pairwise(widths))[::-1]
         self.enlarge = nn.ModuleList(upsampling("bilinear", b, a) for a, b in steps)
         self.up = nn.ModuleList(Unit(a, a, 3) for a, _ in steps)
-        self.head = nn.Conv2d(width, 2 * 4 * channels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        self.light = nn.Conv2d(steps[SLOW][0], channels, 1)
+        self.head = nn.Conv2d(width, 4 * channels, 3, padding=1)
+        for layer in (self.light, self.head):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Sides that 16 does not divide are continued by their edge meanwhile."""
@@ -62,9 +69,13 @@ class Retouching(nn.Module):
         for convolve in self.down:
             maps.append(convolve(maps[-1]))
         y = maps.pop()
+        said = []
         for enlarge, convolve in zip(self.enlarge, self.up, strict=True):
             skip = maps.pop()
             y = convolve(skip + enlarge(y, skip.shape[-2:]))
-        gain, more = F.pixel_shuffle(self.head(y), 2).float().chunk(2, 1)
-        out = (x.float() + 1) * torch.exp(gain.clamp(-MOST, MOST)) - 1 + more
+            said.append(y)
+        more = F.pixel_shuffle(self.head(y), 2).float()
+        light = self.light(said[SLOW]).float().clamp(-MOST, MOST)
+        gain = torch.exp(F.interpolate(light, x.shape[-2:], mode="bilinear"))
+        out = (x.float() + 1) * gain - 1 + more
         return sized(out if self.training else out.clamp(-1, 1), size)

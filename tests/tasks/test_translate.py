@@ -150,6 +150,24 @@ def test_cyclegan_minimizes_the_papers_sum() -> None:
     )
 
 
+@pytest.mark.parametrize("through", [True, False])
+def test_what_comes_back_teaches_the_way_there_where_it_is_asked_to(through: bool) -> None:
+    """The slopes of the cycle, against those of its definition, in which what was made is a constant."""
+    method = cyclegan(through=through, cycle=1.0).eval()
+    some_batch, net = batch(), method.net
+    a, b = (some_batch.images[some_batch.labels == i].float() / 127.5 - 1 for i in (0, 1))
+    parameters = [*net.generator.parameters(), *net.back.parameters()]
+    for parameter in parameters:  # it begins as the identity
+        torch.nn.init.normal_(parameter, std=0.1)
+    found = torch.autograd.grad(method(some_batch, 0)["cycle"], parameters)
+    made_a, made_b = net.back(b), net.generator(a)
+    if not through:
+        made_a, made_b = made_a.detach(), made_b.detach()
+    apart = (net.back(made_b) - a).abs().mean() + (net.generator(made_a) - b).abs().mean()
+    for mine, true in zip(found, torch.autograd.grad(apart, parameters), strict=True):
+        torch.testing.assert_close(mine, true, rtol=1e-3, atol=1e-6)
+
+
 def test_a_direction_is_one_of_the_generators() -> None:
     there, back = cyclegan().eval(), cyclegan(direction="b2a").eval()
     images = some(2)

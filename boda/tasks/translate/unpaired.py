@@ -2,6 +2,13 @@
 
 A batch has as many pictures of A as of B. Both generators learn in turn 0, both discriminators in
 turn 1, of what was made in turn 0.
+
+With ``through`` what comes back teaches the way there as well, as in the papers. A network then learns
+to hide in a picture what it is to become again (Chu, Zhmoginov, Sandler 2017, "CycleGAN, a master of
+steganography", arXiv 1712.02950): of a night it makes a day in which the lamps' light still faintly
+lies, and the way back never has to find the lamps. Without, what was made is given: each way learns
+from real pictures and from what the other way made of them, as in the back-translation of texts
+(Sennrich, Haddow, Birch 2016, arXiv 1511.06709; Lample et al. 2018, arXiv 1711.00043).
 """
 
 from __future__ import annotations
@@ -42,6 +49,10 @@ class TwoWayConfig:
     )
     identity: float = field(
         default=2.5, metadata={"help": "share of what changes in a picture of the aim already"}
+    )
+    through: bool = field(
+        default=True,
+        metadata={"help": "what comes back teaches the way there too; false: the way back alone"},
     )
     distance: str = field(default="l1", metadata={"help": "by which that is measured: l1 or l2"})
     pool: int = field(
@@ -118,8 +129,9 @@ class TwoWayMethod(Method):
         back = self.net.translate(torch.cat([b, a]) if share else b, back=True)
         made_b, made_a = there[: len(a)], back[: len(b)]
         self._made = batch.index, made_a.detach(), made_b.detach()
-        again_a = self.net.translate(made_b, back=True)
-        again_b = self.net.translate(made_a)
+        led_a, led_b = (made_a, made_b) if self.config.through else self._made[1:]
+        again_a = self.net.translate(led_b, back=True)
+        again_b = self.net.translate(led_a)
         apart = self.distance(again_a.float(), a) + self.distance(again_b.float(), b)
         self.noted["cycle"] = apart.detach()
         judged = self.net.judge_b(made_b), self.net.judge_a(made_a)
