@@ -168,6 +168,22 @@ def test_what_comes_back_teaches_the_way_there_where_it_is_asked_to(through: boo
         torch.testing.assert_close(mine, true, rtol=1e-3, atol=1e-6)
 
 
+def test_discriminators_look_through_noise() -> None:
+    """Its deviation, in both turns, on real and on made pictures; the cycle stays without."""
+    plain, noisy = cyclegan().eval(), cyclegan(noise=0.25).eval()
+    seen: list[torch.Tensor] = []
+    noisy.net.judge_b.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    some_batch = batch()
+    a, b = (some_batch.images[some_batch.labels == i].float() / 127.5 - 1 for i in (0, 1))
+    torch.manual_seed(0)
+    assert torch.equal(noisy(some_batch, 0)["cycle"], plain(some_batch, 0)["cycle"])
+    noisy(some_batch, 1)
+    for given, true in zip(seen, (noisy.net.generator(a), b, noisy.net.generator(a)), strict=True):
+        noise = given - true
+        assert 0.2 < noise.std() < 0.3 and abs(noise.mean()) < 0.03
+    assert not torch.equal(seen[0], seen[2]), "it is drawn anew"
+
+
 def test_a_direction_is_one_of_the_generators() -> None:
     there, back = cyclegan().eval(), cyclegan(direction="b2a").eval()
     images = some(2)

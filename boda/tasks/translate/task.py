@@ -229,6 +229,7 @@ def _balance(entry: models.Entry) -> dict[str, Default]:
     if entry.name in ("cyclegan", "discogan"):
         why = "nothing is to hide in a picture what it is to become again"
         chosen["through"] = Default(False, why)
+        chosen["noise"] = Default(0.07, "above a camera's grain, which nobody can foretell")
     if entry.name == "cyclegan":
         chosen["identity"] = Default(0.0, "its generators begin with what they are given")
     return chosen

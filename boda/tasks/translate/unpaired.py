@@ -9,6 +9,10 @@ steganography", arXiv 1712.02950): of a night it makes a day in which the lamps'
 lies, and the way back never has to find the lamps. Without, what was made is given: each way learns
 from real pictures and from what the other way made of them, as in the back-translation of texts
 (Sennrich, Haddow, Birch 2016, arXiv 1511.06709; Lample et al. 2018, arXiv 1711.00043).
+
+With ``noise`` discriminators see real and made pictures through noise (Sønderby et al. 2016, arXiv
+1610.04490; Arjovsky, Bottou 2017, arXiv 1701.04862). By a camera's grain, which no generator can know,
+they would tell them apart for ever, and generators would learn to draw grain and nothing else.
 """
 
 from __future__ import annotations
@@ -55,6 +59,12 @@ class TwoWayConfig:
         metadata={"help": "what comes back teaches the way there too; false: the way back alone"},
     )
     distance: str = field(default="l1", metadata={"help": "by which that is measured: l1 or l2"})
+    noise: float = field(
+        default=0.0,
+        metadata={
+            "help": "through which discriminators look: its deviation, of pixels from -1 to 1"
+        },
+    )
     pool: int = field(
         default=50, metadata={"help": "earlier pictures that are judged again; 0 = none"}
     )
@@ -65,7 +75,7 @@ class TwoWayConfig:
             raise unknown("direction", self.direction, DIRECTIONS)
         if self.distance not in DISTANCES:
             raise unknown("distance", self.distance, DISTANCES)
-        for name in ("cycle", "identity", "pool"):
+        for name in ("cycle", "identity", "noise", "pool"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must not be less than 0.")
 
@@ -134,7 +144,7 @@ class TwoWayMethod(Method):
         again_b = self.net.translate(led_a)
         apart = self.distance(again_a.float(), a) + self.distance(again_b.float(), b)
         self.noted["cycle"] = apart.detach()
-        judged = self.net.judge_b(made_b), self.net.judge_a(made_a)
+        judged = self.net.judge_b(self._seen(made_b)), self.net.judge_a(self._seen(made_a))
         losses = {
             "adversarial": self.loss.generator(judged[0]) + self.loss.generator(judged[1]),
             "cycle": self.config.cycle * apart,
@@ -151,12 +161,19 @@ class TwoWayMethod(Method):
             ("judge_a", self.net.judge_a, self.pool_a, a, made_a),
             ("judge_b", self.net.judge_b, self.pool_b, b, made_b),
         ):
-            logits, false = judge(real), judge(pool.exchange(made.to(real)))
+            logits = judge(self._seen(real))
+            false = judge(self._seen(pool.exchange(made.to(real))))
             losses[name] = self.loss.discriminator(logits, false) / 2
             shares.append(torch.stack(self.loss.accuracy(logits, false)))
         right = torch.stack(shares).mean(0).detach()
         self.noted["real_right"], self.noted["made_right"] = right[0], right[1]
         return losses
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        """As a discriminator sees them."""
+        if not self.config.noise:
+            return pictures
+        return pictures + self.config.noise * torch.randn_like(pictures)
 
     def _taken(self, batch: Batch, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """What the generators made of this batch in their own turn."""
