@@ -5,9 +5,10 @@ turn pink into green and green back into pink. This one starts where nothing is 
 Chen, Barron, Hasinoff, Durand, "Deep bilateral learning for real-time image enhancement", 2017, arXiv
 1707.02880, what is learned is not the picture but an affine change of its colours, and the gain, as
 light does, changes slowly: it is said for places eight pixels apart. So a lamp cannot light one thing
-and leave the next one dark. What is added is said for each pixel. Both come from a U-Net as light as
-``unet``: squares of 2×2 pixels are one place (Shi et al. 2016, arXiv 1609.05158), and maps that skip
-are added.
+and leave the next one dark. What is added is said for each pixel, and then averaged with weights of 1,
+2, 1 in both directions, which leave nothing of a checkerboard (Sugawara, Shiota, Kiya 2018, arXiv
+1806.02658): else generators draw one to look grainy. Both come from a U-Net as light as ``unet``:
+squares of 2×2 pixels are one place (Shi et al. 2016, arXiv 1609.05158), and maps that skip are added.
 
 Deviation: each channel has a gain of its own, without the paper's 3×4 matrices and its bilateral grid.
 """
@@ -69,13 +70,19 @@ class Retouching(nn.Module):
         for convolve in self.down:
             maps.append(convolve(maps[-1]))
         y = maps.pop()
-        said = []
+        said: list[Tensor] = []
         for enlarge, convolve in zip(self.enlarge, self.up, strict=True):
             skip = maps.pop()
             y = convolve(skip + enlarge(y, skip.shape[-2:]))
             said.append(y)
-        more = F.pixel_shuffle(self.head(y), 2).float()
+        more = _averaged(F.pixel_shuffle(self.head(y), 2).float())
         light = self.light(said[SLOW]).float().clamp(-MOST, MOST)
         gain = torch.exp(F.interpolate(light, x.shape[-2:], mode="bilinear"))
         out = (x.float() + 1) * gain - 1 + more
         return sized(out if self.training else out.clamp(-1, 1), size)
+
+
+def _averaged(pixels: Tensor) -> Tensor:
+    """With weights of 1, 2, 1 in both directions: twice the mean of 2×2 pixels."""
+    around = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
+    return F.avg_pool2d(F.avg_pool2d(around, 2, 1), 2, 1)

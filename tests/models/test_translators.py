@@ -104,6 +104,17 @@ def test_light_changes_slowly_and_what_is_added_from_pixel_to_pixel() -> None:
     assert fast.unflatten(-1, (-1, 8)).diff(n=2, dim=-1).abs().max() > 0.01
 
 
+def test_what_is_added_is_no_checkerboard() -> None:
+    """Where the four pixels of a square are said apart, all the same nothing of period two is left."""
+    torch.manual_seed(0)
+    net, x = Retouching(1, 4), torch.rand(1, 1, 32, 32)
+    assert net.head.bias is not None
+    net.head.bias.data = torch.tensor([1.0, -1.0, -1.0, 1.0])
+    torch.testing.assert_close(net(x)[..., 1:-1, 1:-1], x[..., 1:-1, 1:-1])
+    net.head.bias.data = torch.tensor([0.0, 0.0, 0.0, 4.0])  # one pixel of each square
+    torch.testing.assert_close(net(x)[..., 1:-1, 1:-1], x[..., 1:-1, 1:-1] + 1)
+
+
 @pytest.mark.parametrize("name", ["cyclegan", "discogan"])
 def test_spectral_judges_see_how_bright_it_is(name: str) -> None:
     torch.manual_seed(0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +20,12 @@ def balanced(maps: Sequence[Tensor], classes: int, power: float = 1.0) -> tuple[
         classes: how many there are.
         power: 1 lets every class count alike, 0 every pixel; between them, both have a say.
     """
-    counts = torch.stack([torch.bincount(each.flatten().long(), minlength=256) for each in maps])
-    counts = counts[:, :classes]
+
+    def count(index: int) -> np.ndarray:
+        return np.bincount(maps[index].numpy().ravel(), minlength=256)
+
+    with ThreadPoolExecutor() as pool:  # a map may have to be decoded first
+        counts = torch.from_numpy(np.stack(list(pool.map(count, range(len(maps))))))[:, :classes]
     whole = counts.sum(1, keepdim=True) * (counts > 0)
     weights = median_frequency(whole.sum(0), counts.sum(0)) ** power
     return tuple(round(float(weight), 6) for weight in weights)

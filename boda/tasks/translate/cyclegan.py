@@ -5,9 +5,10 @@ networks", 2017, arXiv 1703.10593: least squares, 10 times the cycle's L1, half 
 that are of the aim already, a pool of 50 earlier pictures, Adam at 2e-4 with momentum 0.5. Their least
 squares lack the half that ``boda.ops.adversarial_losses`` has, so 5 here are their 10.
 
-Deviations: the network ``cyclegan``, whose generators begin with what they are given, is not asked to
-keep pictures of the aim (``--set identity=2.5`` asks); the weights that are used are the moving average
-(Yazıcı et al. 2018, arXiv 1806.04498).
+Deviations: the weights that are used are the moving average (Yazıcı et al. 2018, arXiv 1806.04498). The
+network ``cyclegan``, whose generators begin with what they are given, is not asked to keep pictures of
+the aim (``--set identity=2.5`` asks), its cycle teaches the way back alone (``--set through=true``: both)
+and its discriminators look through noise (``--set noise=0``: they do not); see ``unpaired``.
 """
 
 from __future__ import annotations
