@@ -50,6 +50,25 @@ def test_a_step_is_as_long_as_adams() -> None:
         )
 
 
+def test_how_kernels_lie_in_memory_makes_no_difference() -> None:
+    """Of wide and of tall ones, several of a size together, with their channels last and as usual."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(16, 12, 3, 3), (16, 20, 3, 3), (40, 8, 1, 1), (90, 9, 3, 3)]
+    grads = [torch.randn(shape, generator=generator) for shape in shapes]
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        kernels = [nn.Parameter(torch.ones(s).to(memory_format=layout)) for s in shapes]
+        by = Muon([{"params": kernels, "weight_decay": 0.1}], 0.01)
+        for _ in range(3):
+            for kernel, grad in zip(kernels, grads, strict=True):
+                kernel.grad = grad.to(memory_format=layout)
+            by.step()
+        assert all(k.is_contiguous(memory_format=layout) for k in kernels)
+        moved.append(kernels)
+    for one, other in zip(*moved, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_what_is_no_matrix_learns_as_by_adamw() -> None:
     """Ten steps of a bias equal those of torch's AdamW."""
     generator = torch.Generator().manual_seed(0)
