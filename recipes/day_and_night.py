@@ -7,7 +7,8 @@ Result:   see docs/ledger.md. The rows are appended to OUT/results.jsonl.
 `boda synth` draws the scenes: of COUNT, 70 % to learn from, 15 % to watch it by and 15 % to measure
 on. pix2pix learns from the pairs. For cyclegan and discogan, one half of the scenes to learn from is
 seen by day alone, the other by night alone, so that no picture has its counterpart there; in test the
-counterparts are there, under the same names, and are measured by. Whatever is told, the untouched
+counterparts are there, under the same names, and are measured by; they are fitted with
+`--settings --set slow=true`, which is for domains that differ in their light. Whatever is told, the untouched
 picture's figures stand beside.
 """
 

@@ -107,14 +107,19 @@ def cyclegan_2017(classes: int, channels: int) -> TwoWays:
 
 
 @register("cyclegan", size=64, smallest=32, paper=PAPER, task="translate", method="cyclegan")
-def cyclegan(classes: int, channels: int, width: int = 32, patches: int = 3) -> TwoWays:
-    """For a CPU: its generators retouch what is given; ``patches=3`` judges patches of 70×70."""
-    return retouching_pair(channels, width, patches, "cyclegan")
+def cyclegan(
+    classes: int, channels: int, width: int = 32, patches: int = 3, slow: bool = False
+) -> TwoWays:
+    """For a CPU: its generators retouch what is given; ``patches=3`` judges patches of 70×70.
+
+    ``slow=True`` is for domains that differ in their light.
+    """
+    return retouching_pair(channels, width, patches, slow, "cyclegan")
 
 
-def retouching_pair(channels: int, width: int, patches: int, name: str) -> TwoWays:
+def retouching_pair(channels: int, width: int, patches: int, slow: bool, name: str) -> TwoWays:
     """Two generators that retouch, and two discriminators of patches with half of their width."""
-    there, back = (Retouching(channels, width) for _ in range(2))
+    there, back = (Retouching(channels, width, slow) for _ in range(2))
     maps = max(1, width // 2)
     judge_a, judge_b = (PatchGAN(channels, maps, patches, "spectral") for _ in range(2))
     return TwoWays((there, back), (judge_a, judge_b), max(32, judge_a.smallest), name)

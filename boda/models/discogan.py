@@ -98,6 +98,8 @@ def discogan_2017(classes: int, channels: int) -> TwoWays:
 
 
 @register("discogan", size=64, smallest=32, paper=PAPER, task="translate", method="discogan")
-def discogan(classes: int, channels: int, width: int = 32, patches: int = 3) -> TwoWays:
-    """For a CPU: ``cyclegan``'s networks, whose discriminators judge patches."""
-    return retouching_pair(channels, width, patches, "discogan")
+def discogan(
+    classes: int, channels: int, width: int = 32, patches: int = 3, slow: bool = False
+) -> TwoWays:
+    """For a CPU: ``cyclegan``'s networks, whose discriminators judge patches; ``slow=True`` as there."""
+    return retouching_pair(channels, width, patches, slow, "discogan")

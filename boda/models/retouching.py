@@ -3,18 +3,20 @@
 Without pairs nothing tells a generator which colour is to become which: of noise at first, it may well
 turn pink into green and green back into pink. This one starts where nothing is changed. As in Gharbi,
 Chen, Barron, Hasinoff, Durand, "Deep bilateral learning for real-time image enhancement", 2017, arXiv
-1707.02880, what is learned is not the picture but an affine change of its colours, and the gain, as
-light does, changes slowly: it is said for places eight pixels apart. So a lamp cannot light one thing
-and leave the next one dark. What is added is said for each pixel, and then averaged with weights of 1,
-2, 1 in both directions, which leave nothing of a checkerboard (Sugawara, Shiota, Kiya 2018, arXiv
-1806.02658): else generators draw one to look grainy. Both come from a U-Net as light as ``unet``:
-squares of 2×2 pixels are one place (Shi et al. 2016, arXiv 1609.05158), and maps that skip are added.
+1707.02880, what is learned is not the picture but an affine change of its colours, here of each
+channel of each pixel by itself. It is said by a U-Net as light as ``unet``: squares of 2×2 pixels are
+one place (Shi et al. 2016, arXiv 1609.05158), and maps that skip are added.
 
-Deviation: each channel has a gain of its own, without the paper's 3×4 matrices and its bilateral grid.
+With ``slow=True``, for domains that differ in their light, the gain changes slowly, as the paper's: it is
+said for places eight pixels apart. So a lamp cannot light one thing and leave the next one dark. What is
+added is averaged with weights of 1, 2, 1 in both directions, which leave nothing of a checkerboard
+(Sugawara, Shiota, Kiya 2018, arXiv 1806.02658): else generators draw one to look grainy. Shapes do not
+change so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -26,7 +28,6 @@ from boda.models.style_network import Unit
 from boda.models.upsampling import divisible, sized, upsampling
 
 DEPTH = 4  # levels of maps
-SLOW = 0  # step up behind which the gains are said: pixels are eight times as fine there
 WIDEST = 4  # times the first level's width
 MOST = 4.0  # a gain is at most e to the power of it
 
@@ -40,12 +41,13 @@ class Retouching(nn.Module):
     Args:
         channels: of the pictures, −1 to 1.
         width: maps of the first level; each of the three below has twice as many, four times at most.
+        slow: whether gains change slowly.
 
     Raises:
         UsageError: a number that leaves no layer.
     """
 
-    def __init__(self, channels: int = 3, width: int = 32) -> None:
+    def __init__(self, channels: int = 3, width: int = 32, slow: bool = False) -> None:
         super().__init__()
         if min(channels, width) < 1:
             raise UsageError(f"{channels} channels and width {width}. Give 1 or more of each.")
@@ -55,12 +57,13 @@ class Retouching(nn.Module):
         steps = list(pairwise(widths))[::-1]
         self.enlarge = nn.ModuleList(upsampling("bilinear", b, a) for a, b in steps)
         self.up = nn.ModuleList(Unit(a, a, 3) for a, _ in steps)
-        self.light = nn.Conv2d(steps[SLOW][0], channels, 1)
-        self.head = nn.Conv2d(width, 4 * channels, 3, padding=1)
+        self.light = nn.Conv2d(steps[0][0], channels, 1) if slow else None
+        self.head = nn.Conv2d(width, (1 if slow else 2) * 4 * channels, 3, padding=1)
         for layer in (self.light, self.head):
-            nn.init.zeros_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            if layer is not None:
+                nn.init.zeros_(layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Sides that 16 does not divide are continued by their edge meanwhile."""
@@ -70,16 +73,23 @@ class Retouching(nn.Module):
         for convolve in self.down:
             maps.append(convolve(maps[-1]))
         y = maps.pop()
-        said: list[Tensor] = []
+        said: list[Tensor] = []  # behind each step up: of pixels eight, four and two times as large
         for enlarge, convolve in zip(self.enlarge, self.up, strict=True):
             skip = maps.pop()
             y = convolve(skip + enlarge(y, skip.shape[-2:]))
             said.append(y)
-        more = _averaged(F.pixel_shuffle(self.head(y), 2).float())
-        light = self.light(said[SLOW]).float().clamp(-MOST, MOST)
-        gain = torch.exp(F.interpolate(light, x.shape[-2:], mode="bilinear"))
-        out = (x.float() + 1) * gain - 1 + more
+        gain, more = self._change(said, x.shape[-2:])
+        out = (x.float() + 1) * torch.exp(gain.clamp(-MOST, MOST)) - 1 + more
         return sized(out if self.training else out.clamp(-1, 1), size)
+
+    def _change(self, said: list[Tensor], size: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The gains, as exponents, and what is added: (N, channels, H, W) float32 each."""
+        fine = F.pixel_shuffle(self.head(said[-1]), 2).float()
+        if self.light is None:
+            gain, more = fine.chunk(2, 1)
+            return gain, more
+        slow = self.light(said[0]).float().clamp(-MOST, MOST)
+        return F.interpolate(slow, list(size), mode="bilinear"), _averaged(fine)
 
 
 def _averaged(pixels: Tensor) -> Tensor:

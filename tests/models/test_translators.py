@@ -79,20 +79,42 @@ def test_retouching_begins_with_what_it_is_given() -> None:
     torch.manual_seed(0)
     net, x = Retouching(3, 4), torch.rand(2, 3, 37, 50) * 2 - 1
     torch.testing.assert_close(net(x), x)
-    # Then each channel has a gain of its light, and something is added.
-    nn.init.constant_(net.light.bias, 0.5)
-    nn.init.constant_(net.head.bias, -0.1)
+    # Then each channel of each pixel has a gain of its light, and something is added.
+    nn.init.constant_(net.head.bias[:12], 0.5)  # twelve maps are the gains of 2×2 pixels
+    nn.init.constant_(net.head.bias[12:], -0.1)
     expected = (x + 1) * torch.tensor(0.5).exp() - 1 - 0.1
     torch.testing.assert_close(net(x), expected)
     torch.testing.assert_close(net.eval()(x), expected.clamp(-1, 1))
-    nn.init.constant_(net.light.bias, 90)
+    nn.init.constant_(net.head.bias[:12], 90)
     assert net.train()(x).isfinite().all()
 
 
-def test_light_changes_slowly_and_what_is_added_from_pixel_to_pixel() -> None:
+def test_each_pixel_has_its_own_gain() -> None:
+    torch.manual_seed(0)
+    net = Retouching(1, 4)
+    nn.init.normal_(net.head.weight, std=0.3)
+    x = torch.rand(1, 1, 32, 32)
+    gain = (net(x) + 1) / (x + 1)
+    assert gain.std() > 0.05 and (net(x.flip(3)).flip(3) - net(x)).abs().max() > 1e-3
+
+
+def test_slow_light_begins_and_ends_as_the_other_does() -> None:
+    torch.manual_seed(0)
+    net, x = Retouching(3, 4, slow=True), torch.rand(2, 3, 37, 50) * 2 - 1
+    torch.testing.assert_close(net(x), x)
+    assert net.light is not None
+    nn.init.constant_(net.light.bias, 0.5)
+    nn.init.constant_(net.head.bias, -0.1)
+    torch.testing.assert_close(net(x), (x + 1) * torch.tensor(0.5).exp() - 1 - 0.1)
+    nn.init.constant_(net.light.bias, 90)
+    assert net(x).isfinite().all() and net.eval()(x).abs().max() <= 1
+
+
+def test_slow_light_changes_slowly_and_what_is_added_from_pixel_to_pixel() -> None:
     """Between the middles of squares of 8×8 pixels gains are exponentials of straight lines."""
     torch.manual_seed(0)
-    net, x = Retouching(1, 4), torch.rand(1, 1, 64, 64)
+    net, x = Retouching(1, 4, slow=True), torch.rand(1, 1, 64, 64)
+    assert net.light is not None
     nn.init.normal_(net.light.weight, std=0.3)
     slow = ((net(x) + 1) / (x + 1)).log()
     assert slow.std() > 0.05
@@ -107,7 +129,7 @@ def test_light_changes_slowly_and_what_is_added_from_pixel_to_pixel() -> None:
 def test_what_is_added_is_no_checkerboard() -> None:
     """Where the four pixels of a square are said apart, all the same nothing of period two is left."""
     torch.manual_seed(0)
-    net, x = Retouching(1, 4), torch.rand(1, 1, 32, 32)
+    net, x = Retouching(1, 4, slow=True), torch.rand(1, 1, 32, 32)
     assert net.head.bias is not None
     net.head.bias.data = torch.tensor([1.0, -1.0, -1.0, 1.0])
     torch.testing.assert_close(net(x)[..., 1:-1, 1:-1], x[..., 1:-1, 1:-1])

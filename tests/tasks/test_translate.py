@@ -150,9 +150,9 @@ def test_cyclegan_minimizes_the_papers_sum() -> None:
     )
 
 
-@pytest.mark.parametrize("through", [True, False])
-def test_what_comes_back_teaches_the_way_there_where_it_is_asked_to(through: bool) -> None:
-    """The slopes of the cycle, against those of its definition, in which what was made is a constant."""
+@pytest.mark.parametrize("through", [1.0, 0.0, 0.25])
+def test_what_comes_back_teaches_the_way_there_by_its_share(through: float) -> None:
+    """The slopes of the cycle, against its definition: of both ways, and of what was made as a constant."""
     method = cyclegan(through=through, cycle=1.0).eval()
     some_batch, net = batch(), method.net
     a, b = (some_batch.images[some_batch.labels == i].float() / 127.5 - 1 for i in (0, 1))
@@ -160,12 +160,25 @@ def test_what_comes_back_teaches_the_way_there_where_it_is_asked_to(through: boo
     for parameter in parameters:  # it begins as the identity
         torch.nn.init.normal_(parameter, std=0.1)
     found = torch.autograd.grad(method(some_batch, 0)["cycle"], parameters)
-    made_a, made_b = net.back(b), net.generator(a)
-    if not through:
-        made_a, made_b = made_a.detach(), made_b.detach()
-    apart = (net.back(made_b) - a).abs().mean() + (net.generator(made_a) - b).abs().mean()
-    for mine, true in zip(found, torch.autograd.grad(apart, parameters), strict=True):
-        torch.testing.assert_close(mine, true, rtol=1e-3, atol=1e-6)
+    slopes = []
+    for constant in (False, True):
+        made_a, made_b = net.back(b), net.generator(a)
+        if constant:
+            made_a, made_b = made_a.detach(), made_b.detach()
+        apart = (net.back(made_b) - a).abs().mean() + (net.generator(made_a) - b).abs().mean()
+        slopes.append(torch.autograd.grad(apart, parameters))
+    for mine, both, given in zip(found, *slopes, strict=True):
+        true = through * both + (1 - through) * given
+        torch.testing.assert_close(mine, true, rtol=1e-3, atol=1e-5)
+
+
+def test_light_that_changes_slowly_brings_its_settings() -> None:
+    pictures: Any = None
+    assert CycleGAN.learned(pictures, {"slow": False}, ["A", "B"]) == {}
+    chosen = CycleGAN.learned(pictures, {"slow": True}, ["A", "B"])
+    assert TwoWays(**{name: default.value for name, default in chosen.items()}).through < 1
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        TwoWays(through=1.5)
 
 
 def test_discriminators_look_through_noise() -> None:

@@ -7,8 +7,7 @@ squares lack the half that ``boda.ops.adversarial_losses`` has, so 5 here are th
 
 Deviations: the weights that are used are the moving average (Yazıcı et al. 2018, arXiv 1806.04498). The
 network ``cyclegan``, whose generators begin with what they are given, is not asked to keep pictures of
-the aim (``--set identity=2.5`` asks), its cycle teaches the way back alone (``--set through=true``: both)
-and its discriminators look through noise (``--set noise=0``: they do not); see ``unpaired``.
+the aim (``--set identity=2.5`` asks).
 """
 
 from __future__ import annotations

@@ -6,9 +6,7 @@ networks", 2017, arXiv 1703.05192: cross entropy, and a distance of what was reb
 Deviations: of the distances that the paper allows, it takes the mean squared error with a share of 1
 (``--set distance=l2 --set cycle=1``), here it is L1 with one of 5: squares of small differences weigh so
 little that colours were lost. The weights that are used are the moving average (Yazıcı et al. 2018,
-arXiv 1806.04498). The cycle of the network ``discogan`` teaches the way back alone (``--set
-through=true``: both), and its discriminators look through noise (``--set noise=0``: they do not); see
-``unpaired``.
+arXiv 1806.04498).
 """
 
 from __future__ import annotations

@@ -226,10 +226,6 @@ def _balance(entry: models.Entry) -> dict[str, Default]:
             chosen["adversarial"] = Default(0.1, why)
         return chosen
     chosen = {"batch": Default(8, "four of each domain: many steps")}
-    if entry.name in ("cyclegan", "discogan"):
-        why = "nothing is to hide in a picture what it is to become again"
-        chosen["through"] = Default(False, why)
-        chosen["noise"] = Default(0.07, "above a camera's grain, which nobody can foretell")
     if entry.name == "cyclegan":
         chosen["identity"] = Default(0.0, "its generators begin with what they are given")
     return chosen

@@ -3,12 +3,14 @@
 A batch has as many pictures of A as of B. Both generators learn in turn 0, both discriminators in
 turn 1, of what was made in turn 0.
 
-With ``through`` what comes back teaches the way there as well, as in the papers. A network then learns
+With ``through=1`` what comes back teaches the way there as well, as in the papers. A network then learns
 to hide in a picture what it is to become again (Chu, Zhmoginov, Sandler 2017, "CycleGAN, a master of
 steganography", arXiv 1712.02950): of a night it makes a day in which the lamps' light still faintly
-lies, and the way back never has to find the lamps. Without, what was made is given: each way learns
+lies, and the way back never has to find the lamps. With 0 what was made is merely given: each way learns
 from real pictures and from what the other way made of them, as in the back-translation of texts
-(Sennrich, Haddow, Birch 2016, arXiv 1511.06709; Lample et al. 2018, arXiv 1711.00043).
+(Sennrich, Haddow, Birch 2016, arXiv 1511.06709; Lample et al. 2018, arXiv 1711.00043). Then nothing but
+the discriminators watches what is made, and patterns fade after some thousand steps; a share between
+them scales the slope.
 
 With ``noise`` discriminators see real and made pictures through noise (Sønderby et al. 2016, arXiv
 1610.04490; Arjovsky, Bottou 2017, arXiv 1701.04862). By a camera's grain, which no generator can know,
@@ -17,6 +19,7 @@ they would tell them apart for ever, and generators would learn to draw grain an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -30,7 +33,7 @@ from boda.errors import UsageError, unknown
 from boda.models.cyclegan import TwoWays
 from boda.ops.adversarial_losses import LOSSES, AdversarialLoss
 from boda.ops.signed import signed
-from boda.tasks.base import Method
+from boda.tasks.base import Default, Method
 from boda.tasks.translate.image_pool import ImagePool
 from boda.tasks.translate.pix2pix import DIRECTIONS, adam
 
@@ -54,9 +57,9 @@ class TwoWayConfig:
     identity: float = field(
         default=2.5, metadata={"help": "share of what changes in a picture of the aim already"}
     )
-    through: bool = field(
-        default=True,
-        metadata={"help": "what comes back teaches the way there too; false: the way back alone"},
+    through: float = field(
+        default=1.0,
+        metadata={"help": "how much what comes back teaches the way there too, 0 to 1"},
     )
     distance: str = field(default="l1", metadata={"help": "by which that is measured: l1 or l2"})
     noise: float = field(
@@ -75,6 +78,8 @@ class TwoWayConfig:
             raise unknown("direction", self.direction, DIRECTIONS)
         if self.distance not in DISTANCES:
             raise unknown("distance", self.distance, DISTANCES)
+        if not 0 <= self.through <= 1:
+            raise UsageError(f"through is {self.through}; it is from 0 to 1.")
         for name in ("cycle", "identity", "noise", "pool"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must not be less than 0.")
@@ -98,6 +103,19 @@ class TwoWayMethod(Method):
         self.distance = F.l1_loss if config.distance == "l1" else F.mse_loss
         self.pool_a, self.pool_b = (ImagePool(config.pool, self.size) for _ in range(2))
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @classmethod
+    def learned(
+        cls, train: Pictures, options: dict[str, Any], classes: Sequence[str]
+    ) -> dict[str, Default]:
+        """What goes with generators that change the light."""
+        if not options.get("slow"):
+            return {}
+        hidden = "light must not hide in a day what the night is to become again"
+        return {
+            "through": Default(0.2, hidden),
+            "noise": Default(0.1, "above a camera's grain, which nobody can foretell"),
+        }
 
     @classmethod
     def refuse(cls, config: dict[str, Any], classes: int, batch: int) -> None:
@@ -139,9 +157,8 @@ class TwoWayMethod(Method):
         back = self.net.translate(torch.cat([b, a]) if share else b, back=True)
         made_b, made_a = there[: len(a)], back[: len(b)]
         self._made = batch.index, made_a.detach(), made_b.detach()
-        led_a, led_b = (made_a, made_b) if self.config.through else self._made[1:]
-        again_a = self.net.translate(led_b, back=True)
-        again_b = self.net.translate(led_a)
+        again_a = self.net.translate(self._led(made_b), back=True)
+        again_b = self.net.translate(self._led(made_a))
         apart = self.distance(again_a.float(), a) + self.distance(again_b.float(), b)
         self.noted["cycle"] = apart.detach()
         judged = self.net.judge_b(self._seen(made_b)), self.net.judge_a(self._seen(made_a))
@@ -168,6 +185,10 @@ class TwoWayMethod(Method):
         right = torch.stack(shares).mean(0).detach()
         self.noted["real_right"], self.noted["made_right"] = right[0], right[1]
         return losses
+
+    def _led(self, made: Tensor) -> Tensor:
+        """What is to be led back: the same pictures, with a share of their slope."""
+        return torch.lerp(made.detach(), made, self.config.through)
 
     def _seen(self, pictures: Tensor) -> Tensor:
         """As a discriminator sees them."""
