@@ -282,7 +282,7 @@ class Engine:
         if value > state.best:
             state.improved_epoch = state.epoch
         # Of equal values the later wins: a small val is soon all right, while the network still learns.
-        if value >= state.best and value > -math.inf:
+        if value >= state.best and not state.unmeasured:
             state.best = value
             self.best = {name: t.detach().clone() for name, t in kept.net.state_dict().items()}
             self.improved = True

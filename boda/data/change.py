@@ -242,7 +242,8 @@ def _move_labels(batch: Batch, change: Change) -> None:
     matrix = change.matrix
     matrix = geometry.identity().expand(count, 3, 3) if matrix is None else matrix
     fields: list[Tensor | None] = [None] * count
-    if change.control is not None:
+    placed = any(each is not None for each in (batch.boxes, batch.masks, batch.points))
+    if change.control is not None and placed:
         for i in change.control.flatten(1).any(1).nonzero().flatten().tolist():
             control = change.control[i : i + 1].to(batch.images.device, torch.float32)
             fields[i] = geometry.smooth_field(control, size)[0]

@@ -88,11 +88,11 @@ class Retouching(nn.Module):
         if self.light is None:
             gain, more = fine.chunk(2, 1)
             return gain, more
-        slow = self.light(said[0]).float().clamp(-MOST, MOST)
+        slow = self.light(said[0]).float()
         return F.interpolate(slow, list(size), mode="bilinear"), _averaged(fine)
 
 
 def _averaged(pixels: Tensor) -> Tensor:
-    """With weights of 1, 2, 1 in both directions: twice the mean of 2×2 pixels."""
+    """With weights of 1, 2, 1 in both directions: the mean of 2×2 pixels, taken twice."""
     around = F.pad(pixels, (1, 1, 1, 1), mode="replicate")
     return F.avg_pool2d(F.avg_pool2d(around, 2, 1), 2, 1)
