@@ -21,6 +21,7 @@ from boda.data.dataset import Batch, Pictures, mix
 from boda.data.transforms import policies, random_table
 from boda.errors import TrainingError
 from boda.evaluating import measure
+from boda.looking import Looks
 from boda.machine import deterministic, stopping
 from boda.options import Plan
 from boda.progress import Progress
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 DRAW_EVERY = 0.1  # seconds between two pictures of the progress
 SAVE_EVERY = 1.0  # seconds at least between two saves after epochs
-LOOKING = 0.05  # of the minutes at most, before the last look at val
 
 
 @dataclass
@@ -64,8 +64,7 @@ class Engine:
         self.state = State()
         self.share = 0.0  # of the plan that is done, as all processes see it
         self.extended = False  # whether a finished run is given more to do
-        self.reserve = 0.0  # seconds that the last validation will take
-        self.looked = 0.0  # when the one before ended
+        self.looks = Looks(plan)
         self.drawn = 0.0
         self.best: dict[str, Tensor] | None = None  # the network's weights at its best
         self.improved = self.unsaved = False  # since the last save
@@ -116,7 +115,7 @@ class Engine:
     def done(self) -> float:
         """How much of the plan is done, 0 to 1."""
         if self.plan.minutes is not None:
-            return min(1.0, self.elapsed / max(1e-9, 60 * self.plan.minutes - self.reserve))
+            return min(1.0, self.elapsed / max(1e-9, 60 * self.plan.minutes - self.looks.seconds))
         assert self.plan.epochs is not None
         # Batches whose gradients still wait for others are parts of a step: they do not count yet.
         whole = self.state.step - self.state.batch % self.plan.accumulate
@@ -265,7 +264,10 @@ class Engine:
         # Without a validation the last weights are the best.
         chosen = self.val is not None and not self.method.keeps_last
         value = -math.inf if chosen else float(state.epoch)
-        measured = self.val is not None and self._is_measured()
+        last = self.share >= 1
+        (measured,) = self._agree(
+            self.looks.due(state.epoch, self.elapsed, chosen=chosen, last=last)
+        )
         state.unmeasured = chosen and not measured
         if self.val is not None and measured:
             clock = time.monotonic()
@@ -273,7 +275,7 @@ class Engine:
             metrics = task.metrics(self.run.classes)
             # Without gradients twice the pictures fit in the same memory.
             figures = measure(kept, task, self.val, metrics, self.fabric, size=2 * self.plan.batch)
-            self.reserve, self.looked = time.monotonic() - clock, self.elapsed
+            self.looks.taken(time.monotonic() - clock, self.elapsed)
             row |= {f"val_{name}": figure for name, figure in figures.items()}
             if chosen:
                 (value,) = self._agree(figures[self.task.headline])
@@ -289,7 +291,8 @@ class Engine:
         self.unsaved = True
         if self.fabric.is_global_zero:
             self.run.add_history(row)
-            self._illustrate(kept)
+            if self.looks.shown(state.epoch, last=last):
+                self._illustrate(kept)
         # Where an epoch takes no time, writing would take most of it: once a second is enough.
         if time.monotonic() - self.saved > SAVE_EVERY:
             self._save()
@@ -297,29 +300,8 @@ class Engine:
         if remark := self.task.remark(row):
             self.progress.say(remark)
 
-    def _is_measured(self) -> bool:
-        """Whether this epoch ends with a look at val.
-
-        Where the last weights are kept, figures choose nothing: they are drawn and told alone. Where
-        minutes are counted, looking may not take many of them.
-        """
-        if self.method.keeps_last:
-            return self._looked_at()
-        if self.plan.minutes is None or self.plan.patience or self.share >= 1:
-            return True
-        waited = self.elapsed - self.looked
-        (enough,) = self._agree(self.reserve <= LOOKING * waited)
-        return bool(enough)
-
-    def _looked_at(self) -> bool:
-        """Whether this epoch is one of the first 16, one of eight each doubling, or the last."""
-        epoch = self.state.epoch
-        return self.share >= 1 or epoch % (1 << max(0, epoch.bit_length() - 4)) == 0
-
     def _illustrate(self, kept: Method) -> None:
         """A picture of what is made so far."""
-        if not self._looked_at():
-            return
         seen = self.train if self.val is None else self.val
         picture = self.task.of(kept).illustrate(kept, seen)
         if picture is not None:

@@ -227,7 +227,7 @@ def _go(run: Run, method: Method, loaded: Loaded, engine: Engine, progress: Prog
     with progress.working("preparing"):
         begun = method.begin(seen["train"], progress)
     # Gradient descent gets a quarter of the minutes at least.
-    engine.reserve = min(method.reserve, 45 * (engine.plan.minutes or 0))
+    engine.looks.seconds = min(method.reserve, 45 * (engine.plan.minutes or 0))
     if run.record["freeze"]["blocks"] and features.wanted(method, engine.plan):
         about = [run.record["data"]["fingerprint"], run.record["split"], loaded.dropped]
         with progress.working("computing features"):
