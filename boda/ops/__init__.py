@@ -92,6 +92,7 @@ from boda.ops.pooling import (
 )
 from boda.ops.roi import box_levels, pool_levels, roi_align, roi_pool
 from boda.ops.segmentation_losses import (
+    PixelLosses,
     cross_entropy_map,
     dice_loss,
     focal_loss,
@@ -100,6 +101,7 @@ from boda.ops.segmentation_losses import (
 from boda.ops.suppression import nms, soft_nms
 
 __all__ = [
+    "PixelLosses",
     "TripletLoss",
     "all_pairs",
     "all_triplets",

@@ -6,7 +6,8 @@ loss: Lin et al. 2017 (arXiv 1708.02002). Median frequency balancing: Eigen & Fe
 1411.4734), as SegNet uses it (arXiv 1511.00561).
 
 All compute in float32, under autocast too, and pixels of 255 count nowhere. Where no pixel counts
-the loss is 0, and so is its gradient.
+the loss is 0, and so is its gradient. A loss that adds up several takes them from one ``PixelLosses``,
+which takes the softmax once.
 
 Deviations: Dice takes the softmax's probabilities of all K classes, adds them as they are (V-Net
 adds their squares, for two classes), over the whole batch and without Sudre's weights; the focal
@@ -16,14 +17,79 @@ is the cross entropy.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from boda.errors import UsageError
 from boda.types import IGNORED
 
 TINY = torch.finfo(torch.float32).tiny
+
+
+class PixelLosses:
+    """The losses of one map of logits, of one softmax.
+
+    Args:
+        logits: (N, K, H, W) floating.
+        target: (N, H, W) integers in 0..K-1, or 255 = ignored.
+
+    Raises:
+        UsageError: shapes that do not fit.
+    """
+
+    def __init__(self, logits: Tensor, target: Tensor) -> None:
+        if logits.ndim != 4 or target.shape != (len(logits), *logits.shape[2:]):
+            raise UsageError(
+                f"logits of shape {tuple(logits.shape)} and a target of {tuple(target.shape)}. Give "
+                "(N, K, H, W) and (N, H, W)."
+            )
+        self.known = target != IGNORED
+        self.place = torch.where(self.known, target, 0).long()
+        counted: Any = _Softmax.apply
+        self.surprise, self.said, self.both = counted(logits.float(), self.place, self.known)
+
+    def cross_entropy(
+        self, weights: Tensor | None = None, pixel_weights: Tensor | None = None
+    ) -> Tensor:
+        """See ``cross_entropy_map``."""
+        return self._mean(self.surprise, weights, pixel_weights)
+
+    def focal(self, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:
+        """See ``focal_loss``."""
+        if not gamma >= 0:
+            raise UsageError(f"a gamma of {gamma}. Give 0 or more; the paper's is 2.")
+        # 1 − p, exact where p is almost 1; never 0, where a gamma below 1 has no slope.
+        missed = (-torch.expm1(-self.surprise)).clamp_min(TINY)
+        return self._mean(missed**gamma * self.surprise, weights)
+
+    def dice(self) -> Tensor:
+        """See ``dice_loss``."""
+        true = _by_class(self.known.to(self.said), self.place, len(self.said))
+        there = true > 0
+        count = there.sum()
+        dice = 2 * self.both / (self.said + true).clamp_min(TINY)
+        # Without any class the probabilities' sum is taken, which is 0 and has a gradient.
+        return torch.where(
+            count > 0, 1 - (dice * there).sum() / count.clamp_min(1), self.said.sum()
+        )
+
+    def _mean(
+        self, values: Tensor, weights: Tensor | None = None, pixel_weights: Tensor | None = None
+    ) -> Tensor:
+        """The mean of (N, H, W) values over the weights of the pixels that count."""
+        share = self.known.to(values)
+        if weights is not None:
+            share = share * weights.to(values)[self.place]
+        if pixel_weights is not None:
+            if pixel_weights.shape != share.shape:
+                raise UsageError(
+                    f"weights of pixels have shape {tuple(pixel_weights.shape)}, the target "
+                    f"{tuple(share.shape)}. Give one for each pixel."
+                )
+            share = share * pixel_weights.to(values)
+        return (values * share).sum() / share.sum().clamp_min(TINY)
 
 
 def cross_entropy_map(
@@ -46,7 +112,7 @@ def cross_entropy_map(
     Raises:
         UsageError: shapes that do not fit.
     """
-    return _mean(_surprise(logits, target), target, weights, pixel_weights)
+    return PixelLosses(logits, target).cross_entropy(weights, pixel_weights)
 
 
 def focal_loss(
@@ -66,12 +132,7 @@ def focal_loss(
     Raises:
         UsageError: shapes that do not fit, a negative gamma.
     """
-    if not gamma >= 0:
-        raise UsageError(f"a gamma of {gamma}. Give 0 or more; the paper's is 2.")
-    surprise = _surprise(logits, target)
-    # 1 − p, exact where p is almost 1; never 0, where a gamma below 1 has no slope.
-    missed = (-torch.expm1(-surprise)).clamp_min(TINY)
-    return _mean(missed**gamma * surprise, target, weights)
+    return PixelLosses(logits, target).focal(gamma, weights)
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -91,21 +152,7 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     Raises:
         UsageError: shapes that do not fit.
     """
-    _check(logits, target)
-    n, k, h, _ = logits.shape
-    known = target != IGNORED
-    p = logits.float().softmax(1) * known[:, None]
-    place = torch.where(known, target, 0).long()
-    own = p.gather(1, place[:, None])[:, 0]  # of the true class
-    # Added row by row and then together: one long sum in float32 would lose its last digits.
-    both = p.new_zeros(n, h, k).scatter_add(2, place, own).sum((0, 1))
-    true = p.new_zeros(n, h, k).scatter_add(2, place, known.to(p)).sum((0, 1))
-    said = p.sum((0, 2, 3))
-    there = true > 0
-    count = there.sum()
-    dice = 2 * both / (said + true).clamp_min(TINY)
-    # Without any class the probabilities' sum is taken, which is 0 and has a gradient.
-    return torch.where(count > 0, 1 - (dice * there).sum() / count.clamp_min(1), said.sum())
+    return PixelLosses(logits, target).dice()
 
 
 def median_frequency(counts_with: Tensor, counts: Tensor) -> Tensor:
@@ -144,36 +191,40 @@ def median_frequency(counts_with: Tensor, counts: Tensor) -> Tensor:
     return weights.float()
 
 
-def _surprise(logits: Tensor, target: Tensor) -> Tensor:
-    """−log p of each pixel's true class, (N, H, W) float32; 0 where it is ignored."""
-    _check(logits, target)
-    return F.cross_entropy(logits.float(), target.long(), ignore_index=IGNORED, reduction="none")
+class _Softmax(torch.autograd.Function):
+    """What losses need of the softmax, whose slope is written down: it passes over the maps three times.
 
+    Of logits z (N, K, H, W), the true classes y and whether they are known (N, H, W): −log p of the true
+    class (N, H, W), Σ p of each class (K,), and Σ p of each class where it is true (K,).
+    """
 
-def _mean(
-    values: Tensor,
-    target: Tensor,
-    weights: Tensor | None = None,
-    pixel_weights: Tensor | None = None,
-) -> Tensor:
-    """The mean of (N, H, W) values over the weights of the pixels that count."""
-    known = target != IGNORED
-    share = known.to(values)
-    if weights is not None:
-        share = share * weights.to(values)[torch.where(known, target, 0).long()]
-    if pixel_weights is not None:
-        if pixel_weights.shape != target.shape:
-            raise UsageError(
-                f"weights of pixels have shape {tuple(pixel_weights.shape)}, the target "
-                f"{tuple(target.shape)}. Give one for each pixel."
-            )
-        share = share * pixel_weights.to(values)
-    return (values * share).sum() / share.sum().clamp_min(TINY)
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        p = z.softmax(1)
+        own = p.gather(1, y[:, None])[:, 0]
+        # The likeliest class's p is 1/K at least, so that its logarithm has all its digits.
+        surprise = z.amax(1) - z.gather(1, y[:, None])[:, 0] - p.amax(1).log()
+        p.mul_(known[:, None])
+        ctx.save_for_backward(p, own, y, known)
+        said = p.sum(3).sum((0, 2))  # row by row: one long sum would lose its last digits
+        return torch.where(known, surprise, 0), said, _by_class(own * known, y, z.shape[1])
 
-
-def _check(logits: Tensor, target: Tensor) -> None:
-    if logits.ndim != 4 or target.shape != (len(logits), *logits.shape[2:]):
-        raise UsageError(
-            f"logits of shape {tuple(logits.shape)} and a target of {tuple(target.shape)}. Give "
-            "(N, K, H, W) and (N, H, W)."
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        p, own, y, known = ctx.saved_tensors
+        of_surprise, of_said, of_both = slopes
+        of_own = of_both[y] * own
+        # dp_k/dz_j = p_k ([j = k] − p_j), of all that hangs on p; d(−log p_y)/dz_j = p_j − [j = y].
+        common = of_surprise - of_own - (of_said @ p.flatten(2)).view(own.shape)
+        slope = torch.addcmul(p * of_said.view(-1, 1, 1), p, common[:, None])
+        return (
+            slope.scatter_add_(1, y[:, None], ((of_own - of_surprise) * known)[:, None]),
+            None,
+            None,
         )
+
+
+def _by_class(values: Tensor, place: Tensor, classes: int) -> Tensor:
+    """(N, H, W) values added up for the class of each pixel, row by row and then together: (K,)."""
+    rows = values.new_zeros(*values.shape[:2], classes)
+    return rows.scatter_add(2, place, values).sum((0, 1))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from boda.errors import UsageError
-from boda.ops import cross_entropy_map, dice_loss, focal_loss, median_frequency
+from boda.ops import PixelLosses, cross_entropy_map, dice_loss, focal_loss, median_frequency
 from tests.slow_reference import segmentation as slow
 
 LOSSES = [cross_entropy_map, dice_loss, focal_loss]
@@ -96,6 +96,28 @@ def test_gradients(name):
     assert gradcheck(lambda z: loss(z, target), (logits,))
     (gradient,) = torch.autograd.grad(loss(logits, target), logits)
     assert not gradient[0, :, :2, :2].any() and gradient[1].any()
+
+
+@pytest.mark.usefixtures("in_float64")
+def test_of_one_softmax_all_losses_and_their_slopes_are_those_of_each_alone():
+    torch.manual_seed(0)
+    target = torch.randint(0, 3, (2, 3, 4), dtype=torch.uint8)
+    target[1, 2] = 255
+    logits = torch.randn(2, 4, 3, 4, dtype=torch.float64, requires_grad=True)
+    weights, pixels = torch.rand(4), torch.rand(2, 3, 4)
+
+    def together(z):
+        of_pixels = PixelLosses(z, target)
+        return of_pixels.cross_entropy(weights, pixels) + of_pixels.dice() + of_pixels.focal(1.5)
+
+    def apart(z):
+        crossed = cross_entropy_map(z, target, weights, pixels)
+        return crossed + dice_loss(z, target) + focal_loss(z, target, 1.5)
+
+    torch.testing.assert_close(together(logits), apart(logits))
+    slopes = [torch.autograd.grad(loss(logits), logits)[0] for loss in (together, apart)]
+    torch.testing.assert_close(*slopes)
+    assert gradcheck(together, (logits,))
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -21,7 +21,7 @@ from boda.data.prepare import Preparation
 from boda.errors import UsageError, unknown
 from boda.models.upsampling import pool
 from boda.ops.borders import boundary_weights
-from boda.ops.segmentation_losses import cross_entropy_map, dice_loss, focal_loss
+from boda.ops.segmentation_losses import PixelLosses
 from boda.tasks.base import Default, Method, methods
 from boda.tasks.optimizing import Optimizing, optimizer
 from boda.tasks.segment.balance import balanced
@@ -137,19 +137,17 @@ class Segmenter(Method):
 
     def forward(self, batch: Batch, turn: int = 0) -> dict[str, Tensor]:
         """The losses that ``loss`` names; pixels of the class 255 count in none."""
-        logits = self.logits(batch.images).float()
         target = batch.semantic
         if target is None:
             target = batch.images.new_full(batch.images[:, 0].shape, IGNORED)
-        losses = {}
+        of_pixels, losses = PixelLosses(self.logits(batch.images), target), {}
         for name in self.config.loss.split("+"):
             if name == "cross-entropy":
-                pixels = self._pixels(target)
-                losses[name] = cross_entropy_map(logits, target, self.class_weights, pixels)
+                losses[name] = of_pixels.cross_entropy(self.class_weights, self._pixels(target))
             elif name == "dice":
-                losses[name] = dice_loss(logits, target)
+                losses[name] = of_pixels.dice()
             else:
-                losses[name] = focal_loss(logits, target, weights=self.class_weights)
+                losses[name] = of_pixels.focal(weights=self.class_weights)
         return losses
 
     def _pixels(self, target: Tensor) -> Tensor | None:
