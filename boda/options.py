@@ -13,7 +13,7 @@ from typing import Any
 
 from boda.errors import UsageError, unknown
 
-SCHEDULES = ("cosine", "one-cycle", "constant")
+SCHEDULES = ("cosine", "linear", "one-cycle", "constant")
 
 
 def option(default: Any, help: str) -> Any:
@@ -29,7 +29,7 @@ class Plan:
     minutes: float | None = option(None, "measured time, instead of epochs")
     batch: int = option(128, "pictures a step, on each device")
     rate: float = option(0.1, "peak learning rate")
-    schedule: str = option("cosine", "cosine, one-cycle or constant")
+    schedule: str = option("cosine", "cosine, linear, one-cycle or constant")
     warmup: float = option(0.05, "share of the fit in which the rate rises")
     clip: float = option(0.0, "largest norm of the gradient; 0 = no limit")
     accumulate: int = option(1, "batches whose gradients make one step")
@@ -69,7 +69,7 @@ class Plan:
         if self.schedule == "constant":
             return 1.0
         rest = min(1.0, (progress - warmup) / (1 - warmup))
-        return 1 - rest if self.schedule == "one-cycle" else (1 + math.cos(math.pi * rest)) / 2
+        return (1 + math.cos(math.pi * rest)) / 2 if self.schedule == "cosine" else 1 - rest
 
 
 @dataclass

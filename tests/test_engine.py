@@ -262,7 +262,7 @@ def test_without_validation_the_last_weights_are_kept(shapes: Path, tmp_path: Pa
     assert torch.equal(run.load_state()["model"]["net.c1.weight"], kept["c1.weight"])
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "one-cycle", "constant"])
 def test_schedules_rise_and_stay_within_the_peak(schedule: str) -> None:
     plan = Plan(schedule=schedule)
     values = [plan.factor(i / 1000) for i in range(1001)]
