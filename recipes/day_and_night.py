@@ -8,8 +8,8 @@ Result:   see docs/ledger.md. The rows are appended to OUT/results.jsonl.
 on. pix2pix learns from the pairs. For cyclegan and discogan, one half of the scenes to learn from is
 seen by day alone, the other by night alone, so that no picture has its counterpart there; in test the
 counterparts are there, under the same names, and are measured by; they are fitted with
-`--settings --set slow=true`, which is for domains that differ in their light. Whatever is told, the untouched
-picture's figures stand beside.
+`--settings --set slow=true`, which is for domains that differ in their light, discogan also with
+`--set loss=least-squares`. Whatever is told, the untouched picture's figures stand beside.
 """
 
 from __future__ import annotations

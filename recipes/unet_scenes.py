@@ -6,7 +6,7 @@ Result:   see docs/ledger.md; the rows are appended to OUT/results.jsonl.
 4,000 scenes of 128 px are drawn by `boda synth`, 2,800 to learn from and 600 to test: six shapes that
 hide parts of each other. `boda fit segment --model unet`, its minutes counted from the command's
 start, then `boda evaluate`, once, on the test pictures. Everything but the size is left to it: a light
-U-Net of 32 channels at first, Muon at 2e-2 in batches of 8. What was tried on val stands in the ledger.
+U-Net of 32 channels at first, Muon at 2e-2 in batches of 16. What was tried on val stands in the ledger.
 """
 
 from __future__ import annotations

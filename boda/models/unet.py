@@ -4,8 +4,9 @@ Ronneberger, Fischer, Brox, "U-Net: Convolutional networks for biomedical image 
 arXiv 1505.04597. ``unet-2015`` is the paper's, whose convolutions do not pad. ``unet`` pads, takes any
 size and has batch norms. With ``light=False`` it is the one that people use. By default it is light,
 for a CPU: it looks at squares of 2×2 pixels (Shi et al. 2016, arXiv 1609.05158), adds maps that skip
-(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 96 channels; what it then lacks
-at borders it gets from the picture's edges (``edge_avoiding``). Up-sampling begins as bilinear
+(Chaurasia, Culurciello 2017, LinkNet, arXiv 1707.03718) and has at most 96 channels. It is told how like
+each pixel is to its neighbours (``edge_avoiding``), so that it need not learn first that a shape is the
+same in every colour; what it lacks at borders it gets from there too. Up-sampling begins as bilinear
 interpolation, without a checkerboard (``upsampling``).
 """
 
@@ -23,15 +24,14 @@ from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import ConvNorm, Doubling, at_least, initialize
 from boda.models.upsampling import divisible, pool, sized, upsampling
-from boda.ops.edge_avoiding import edge_avoiding
+from boda.ops.edge_avoiding import NEXT, Alike
 
 PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
 WIDEST = 96  # channels of a light network
 ALIKE = 0.3  # by so many of the pictures' standard deviations like colours differ: about 20 of 255
-STEPS = 8, 4, 2, 1  # pixels to the neighbours of which a mean is taken, in turn
-WIDER = 16, *STEPS  # in use; in training it would take a fifth of the means' time more
+STEPS = 8, 4, 2, 1  # pixels to the neighbours
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
 
 
@@ -189,14 +189,16 @@ class LightUNet(nn.Module):
 
     A square of 2×2 pixels is one place with four times the channels, so all levels have half the
     resolution; maps are added where the usual network lays them beside each other; one convolution
-    follows on the way up, not two. At the end a place tells the scores of its four pixels, and each
-    pixel takes the mean over its neighbours of like colour.
+    follows on the way up, not two. At the end a place tells the scores of its four pixels. With
+    ``edges`` a place is also told how like its pixels are, in the mean, to their eight neighbours at 8, 4,
+    2 and 1 pixels; and in use each pixel takes the mean of the scores over those that are like it.
+    Learning through that mean gains less than it takes of the time.
 
     Args:
         classes, channels: of the output and of the pictures.
         width: channels of the first level; each level below has twice as many, up to 96.
         up: "bilinear", "transposed" or "2x2"; see ``upsampling``.
-        edges: whether that mean is taken.
+        edges: whether it is looked at who is alike.
 
     Raises:
         UsageError: no channels, or no such way up.
@@ -215,7 +217,8 @@ class LightUNet(nn.Module):
         if up == "unpool":
             raise UsageError("a light U-Net does not un-pool. Add --set light=false.")
         widths = [min(width * 2**level, max(width, WIDEST)) for level in range(LEVELS)]
-        self.first = convolved(4 * channels, _some(width))
+        told = 2 * len(NEXT) * len(STEPS) if edges else 0
+        self.first = convolved(4 * channels + told, _some(width))
         self.down = nn.ModuleList(pair(a, b) for a, b in pairwise(widths))
         self.enlarge = nn.ModuleList(upsampling(up, b, a) for a, b in pairwise(widths))[::-1]
         self.up = nn.ModuleList(convolved(each, each) for each in widths[-2::-1])
@@ -226,17 +229,19 @@ class LightUNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Down, up, four pixels for each place, and a score a class for every pixel."""
         at_least(x, SMALLEST, "unet")
-        maps = [self.first(F.pixel_unshuffle(divisible(x, 2), 2))]
+        places = F.pixel_unshuffle(divisible(x, 2), 2)
+        alike = Alike(x.float().contiguous(), ALIKE, STEPS) if self.edges else None
+        if alike is not None:
+            told = [F.avg_pool2d(alike.maps(step), 2, ceil_mode=True) for step in STEPS]
+            places = torch.cat([places, *(2 * each - 1 for each in told)], 1)
+        maps = [self.first(places)]
         for convolve in self.down:
             maps.append(convolve(F.max_pool2d(maps[-1], 2, ceil_mode=True)))
         y = maps.pop()
         for enlarge, convolve, skip in zip(self.enlarge, self.up, reversed(maps), strict=True):
             y = convolve(skip + enlarge(y, skip.shape[-2:]))
         scores = sized(F.pixel_shuffle(self.head(y), 2), x.shape[-2:])
-        if not self.edges:
-            return scores
-        steps = STEPS if self.training else WIDER
-        return edge_avoiding(scores.float(), x.float().contiguous(), ALIKE, steps)
+        return scores if alike is None or self.training else alike.mean(scores.float())
 
 
 def _some(width: int) -> int:
@@ -297,7 +302,7 @@ def unet(
 ) -> UNet | LightUNet:
     """U-Net with padding and batch norms; by default a light one of 32 channels at first, for a CPU.
 
-    The light one's scores follow the picture's edges, unless ``edges=False``. With ``light=False``,
+    The light one looks at who is alike, unless ``edges=False``. With ``light=False``,
     ``width=64`` and ``up=2x2`` it has the 31,037,698 parameters of the one that people use.
     """
     if light:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from boda.ops.edge_avoiding import edge_avoiding
+from boda.ops.edge_avoiding import NEXT, Alike, edge_avoiding
 
 
 def slow(values: Tensor, guide: Tensor, sigma: float, steps: tuple[int, ...]) -> Tensor:
@@ -23,7 +23,8 @@ def slow(values: Tensor, guide: Tensor, sigma: float, steps: tuple[int, ...]) ->
                     for u in (x - step, x, x + step):
                         if 0 <= v < height and 0 <= u < width:
                             apart = float(((guide[:, y, x] - guide[:, v, u]) ** 2).sum())
-                            alike = math.exp(-apart / (2 * sigma**2))
+                            alike = max(0.0, 1 - apart / (16 * sigma**2)) ** 8
+                            assert abs(alike - math.exp(-apart / (2 * sigma**2))) < 0.04
                             total, sums = total + alike, sums + alike * values[:, v, u]
                 out[:, y, x] = sums / total
         values = out
@@ -41,24 +42,38 @@ def test_the_definition(steps: tuple[int, ...]) -> None:
     values, guide = some(2, 4, 7, 6), some(2, 3, 7, 6)
     expected = torch.stack([slow(v, g, 0.8, steps) for v, g in zip(values, guide, strict=True)])
     torch.testing.assert_close(edge_avoiding(values, guide, 0.8, steps), expected)
-    asks = values.clone().requires_grad_()
-    torch.testing.assert_close(edge_avoiding(asks, guide, 0.8, steps).detach(), expected)
 
 
 def test_slopes() -> None:
-    """Of the values alone by the shorter way, of both by the longer one; and that both agree."""
-    values, guide = some(1, 2, 5, 6).requires_grad_(), some(1, 3, 5, 6)
-    assert torch.autograd.gradcheck(lambda v: edge_avoiding(v, guide, 1.0, (2, 1)), values)
-    asks = guide.clone().requires_grad_()
+    """Of the values and of the colours."""
+    values, guide = some(1, 2, 5, 6).requires_grad_(), some(1, 3, 5, 6).requires_grad_()
+    assert torch.autograd.gradcheck(lambda v, g: edge_avoiding(v, g, 1.0, (2, 1)), (values, guide))
+    assert torch.autograd.gradcheck(lambda g: Alike(g, 1.0, (2, 1)).maps(2), guide)
 
-    def both(values: Tensor, guide: Tensor) -> Tensor:
-        return edge_avoiding(values, guide, 1.0, (2, 1))
 
-    assert torch.autograd.gradcheck(both, (values, asks))
-    weights = some(1, 2, 5, 6)
-    (one,) = torch.autograd.grad((both(values, guide) * weights).sum(), values)
-    (other,) = torch.autograd.grad((both(values, asks) * weights).sum(), values)
-    torch.testing.assert_close(one, other)
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_maps_tell_of_each_neighbour(step: int) -> None:
+    """Of eight neighbours each its own map, 0 beyond the picture; 5 steps leave two of 7 rows apart."""
+    guide = some(2, 3, 7, 6)
+    maps = Alike(guide, 0.8, (step,)).maps(step)
+    assert maps.shape == (2, 8, 7, 6)
+    places = [(way * down, way * right) for down, right in NEXT for way in (step, -step)]
+    for index, (down, right) in enumerate(places):
+        for y in range(7):
+            for x in range(6):
+                v, u = y + down, x + right
+                expected = torch.zeros(2, dtype=torch.float64)
+                if 0 <= v < 7 and 0 <= u < 6:
+                    apart = ((guide[..., y, x] - guide[..., v, u]) ** 2).sum(1)
+                    expected = (1 - apart / (16 * 0.8**2)).clamp(min=0) ** 8
+                torch.testing.assert_close(maps[:, index, y, x], expected)
+
+
+def test_no_map_where_no_neighbour_fits() -> None:
+    wide = Alike(some(1, 3, 2, 9), 0.8, (8, 2, 1))
+    assert [wide.maps(step).shape[1] for step in (8, 2, 1)] == [2, 2, 8]
+    values = some(1, 2, 1, 1)
+    torch.testing.assert_close(edge_avoiding(values, values, 0.8, (2, 1)), values)
 
 
 def test_blurred_scores_get_the_picture_s_border() -> None:

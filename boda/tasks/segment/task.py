@@ -52,7 +52,7 @@ class Segment(Task):
                 f"pictures of about {survey.height}×{survey.width}; the longer side at most {LARGEST}",
             ),
             **steps,
-            "batch": Default(8, "every picture has thousands of labels"),
+            "batch": _batch(survey),
             "epochs": Default(epochs, f"{seen}: about {LOOKS:,} looks, 12 to 300 epochs"),
             "ema": Default(0.998, "averaged weights segment better than the last ones"),
             "clip": Default(10.0, "one picture must not throw everything over"),
@@ -93,6 +93,13 @@ class Segment(Task):
     ) -> list[dict[str, Any]]:
         """The pictures with the largest share of wrong pixels."""
         return worst(classes, outputs, pictures, most)
+
+
+def _batch(survey: Survey) -> Default:
+    """Every picture has thousands of labels, so a few will do; of many pictures more go by in a minute."""
+    if survey.samples >= MANY:
+        return Default(16, f"{survey.samples:,} pictures: more of them a minute than in eights")
+    return Default(8, "every picture has thousands of labels")
 
 
 def _augmentation(survey: Survey) -> Default:
