@@ -17,6 +17,7 @@ from boda.errors import UsageError
 from boda.models.segnet import SegNet
 from boda.models.unet import UNet, UNet2015
 from boda.onnx_export import export
+from boda.ops import edge_avoiding
 from boda.ops.borders import boundary_weights
 from boda.progress import Progress
 from boda.tasks.segment.segmenter import Config, Segmenter
@@ -181,6 +182,16 @@ def test_un_pooling_networks_are_exported_from_flat_pictures(
     flat[:, 0, 8:20, 5:25] = 210
     flat[2:] = np.random.default_rng(0).integers(0, 256, (2, 3, SIDE, SIDE))
     assert export(made, {"task": "segment"}, flat, tmp_path / "net.onnx") <= 1e-4
+
+
+def test_an_exported_light_unet_takes_any_number_of_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU means are taken of a few pictures at a time, of which a file must know nothing."""
+    monkeypatch.setattr(edge_avoiding, "PART", 1)
+    made = method(None, "unet", width=8).eval()
+    many = np.random.default_rng(0).integers(0, 256, (5, 3, SIDE, SIDE), np.uint8)
+    assert export(made, {"task": "segment"}, many, tmp_path / "net.onnx") <= 1e-4
 
 
 def pictures_of(maps: list[np.ndarray]) -> Pictures:
