@@ -4,7 +4,7 @@ Command:  python recipes/shape_domains.py --out runs/shapes [--model discogan] [
           [--count 3000] [--size 64] [--seed 0] [--settings …]
 Result:   see docs/ledger.md. The rows are appended to OUT/results.jsonl.
 
-discogan turns ellipses surest with `--settings --set loss=least-squares`.
+discogan turns more ellipses with `--settings --set loss=least-squares`.
 
 What DiscoGAN (arXiv 1703.05192) found between handbags and shoes, or cars and faces, where it can be
 measured. `boda synth --kind domains` draws one long shape a picture. The shape of a made picture is

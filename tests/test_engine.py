@@ -16,6 +16,7 @@ import torch
 import boda
 from boda import engine, machine
 from boda.errors import TrainingError, UsageError
+from boda.looking import Looks
 from boda.options import Plan
 from boda.progress import Progress
 from boda.runs import Run
@@ -271,6 +272,24 @@ def test_schedules_rise_and_stay_within_the_peak(schedule: str) -> None:
     peak = values.index(max(values))
     assert values[:peak] == sorted(values[:peak])
     assert values[peak:] == sorted(values[peak:], reverse=True)
+
+
+def test_looks_take_a_twentieth_of_the_minutes_at_most() -> None:
+    looks = Looks(Plan(minutes=3.0))
+    assert looks.due(1, 20.0, chosen=True, last=False)  # nobody knows yet how long one takes
+    looks.taken(5.0, 40.0)
+    assert not looks.due(2, 139.0, chosen=True, last=False)
+    assert looks.due(3, 140.0, chosen=True, last=False)
+    assert looks.due(2, 41.0, chosen=True, last=True)
+    patient = Looks(Plan(minutes=3.0, patience=2))
+    patient.taken(5.0, 40.0)
+    assert patient.due(2, 41.0, chosen=True, last=False)
+
+
+def test_where_nothing_is_chosen_sixteen_epochs_are_looked_at_and_eight_each_doubling() -> None:
+    looks = Looks(Plan(minutes=3.0))
+    due = [e for e in range(1, 65) if looks.due(e, 0.0, chosen=False, last=False)]
+    assert due == [*range(1, 17), *range(18, 33, 2), *range(36, 65, 4)]
 
 
 def test_cosine_is_the_formula() -> None:

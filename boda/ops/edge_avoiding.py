@@ -76,11 +76,6 @@ class Alike:
         return torch.cat(out).view(values.shape)
 
 
-def edge_avoiding(values: Tensor, guide: Tensor, sigma: float, steps: Sequence[int]) -> Tensor:
-    """Scores get the borders that a picture has: ``Alike.mean``."""
-    return Alike(guide, sigma, steps).mean(values)
-
-
 def _parts(values: Tensor) -> list[slice]:
     """So few pictures each that they stay in a processor's cache; elsewhere all at once."""
     if torch.compiler.is_compiling():  # an exported file takes any number of pictures
