@@ -158,12 +158,13 @@ class Engine:
         numbers = random_table(len(self.train), plan.seed, version)
         # Features are of augmented pictures already.
         policy = policies["none" if self.method.from_features else plan.augment]
-        calm = self._share_of_epochs() >= 1 - plan.calm
         mine = self._mine(order)[state.batch * plan.batch :]
         clock = time.monotonic() - state.epoch_seconds
         self.wrapped.train()
         for batch in self.train.batches(mine, plan.batch):
             here = batch.to(self.fabric.device)
+            calm = self.share >= 1 - plan.calm
+            self.method.learn_as_used(calm)
             self._step(policy.augment(here, numbers[batch.index], calm))
             now = time.monotonic()
             state.epoch_seconds = now - clock

@@ -36,7 +36,9 @@ class Plan:
     ema: float = option(0.0, "decay of averaged weights, for example 0.999; 0 = off")
     patience: int = option(0, "epochs without progress before stopping; 0 = off")
     augment: str = option("none", "name of the augmentation")
-    calm: float = option(0.0, "share of the fit at its end without mosaics")
+    calm: float = option(
+        0.0, "share of the fit at its end without mosaics, in which networks learn as they are used"
+    )
     views: int = option(0, "augmented versions of a picture in all; 0 = a new one every epoch")
     thaw: float = option(0.0, "share of the fit in which frozen blocks thaw; 0 = they stay frozen")
     keep_features: bool = option(True, "where only the head learns, compute its input once")

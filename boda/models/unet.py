@@ -13,7 +13,7 @@ interpolation, without a checkerboard (``upsampling``).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -24,14 +24,17 @@ from boda.errors import UsageError
 from boda.models import register
 from boda.models.layers import ConvNorm, Doubling, at_least, initialize
 from boda.models.upsampling import divisible, pool, sized, upsampling
-from boda.ops.edge_avoiding import NEXT, Alike
+from boda.ops.edge_avoiding import NEXT, Alike, opposite
 
 PAPER = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 LEVELS = 5  # of maps, each half as large as the one above it
 SMALLEST = 2 ** (LEVELS - 1)
 WIDEST = 96  # channels of a light network
-ALIKE = 0.3  # by so many of the pictures' standard deviations like colours differ: about 20 of 255
-STEPS = 8, 4, 2, 1  # pixels to the neighbours
+# Pixels to the neighbours, and by how many of the pictures' standard deviations like colours differ: 0.2
+# are about 13 of 255. Next to a pixel they may differ more, since pixels on an edge are of two colours.
+ALIKE = {16: 0.2, 8: 0.2, 4: 0.2, 2: 0.2, 1: 0.5}
+TOLD = 8, 4, 2, 1  # of them those that a network is told of
+REACH = 2  # pixels beyond its square that a convolution of 2×2 squares sees
 EDGE = 92  # pixels on each side of which the paper's network says nothing: (572 − 388)/2
 
 
@@ -190,15 +193,19 @@ class LightUNet(nn.Module):
     A square of 2×2 pixels is one place with four times the channels, so all levels have half the
     resolution; maps are added where the usual network lays them beside each other; one convolution
     follows on the way up, not two. At the end a place tells the scores of its four pixels. With
-    ``edges`` a place is also told how like its pixels are, in the mean, to their eight neighbours at 8, 4,
-    2 and 1 pixels; and in use each pixel takes the mean of the scores over those that are like it.
-    Learning through that mean gains less than it takes of the time.
+    ``edges`` a place is also told how like its pixels are, in the mean, to their neighbours at 8, 4, 2 and
+    1 pixels; and in use each pixel takes the mean of the scores over those that are like it, up to 16
+    pixels away. A fit begins without that mean, which takes a quarter of a step's time, and ends with it
+    (``as_used``): then the scores are learned that have the best means.
 
     Args:
         classes, channels: of the output and of the pictures.
         width: channels of the first level; each level below has twice as many, up to 96.
         up: "bilinear", "transposed" or "2x2"; see ``upsampling``.
         edges: whether it is looked at who is alike.
+
+    Attributes:
+        as_used: whether it takes the means in training too.
 
     Raises:
         UsageError: no channels, or no such way up.
@@ -213,11 +220,11 @@ class LightUNet(nn.Module):
         edges: bool = True,
     ) -> None:
         super().__init__()
-        self.edges = edges
+        self.edges, self.as_used = edges, False
         if up == "unpool":
             raise UsageError("a light U-Net does not un-pool. Add --set light=false.")
         widths = [min(width * 2**level, max(width, WIDEST)) for level in range(LEVELS)]
-        told = 2 * len(NEXT) * len(STEPS) if edges else 0
+        told = sum(len(NEXT) * (2 if step > REACH else 1) for step in TOLD) if edges else 0
         self.first = convolved(4 * channels + told, _some(width))
         self.down = nn.ModuleList(pair(a, b) for a, b in pairwise(widths))
         self.enlarge = nn.ModuleList(upsampling(up, b, a) for a, b in pairwise(widths))[::-1]
@@ -230,10 +237,9 @@ class LightUNet(nn.Module):
         """Down, up, four pixels for each place, and a score a class for every pixel."""
         at_least(x, SMALLEST, "unet")
         places = F.pixel_unshuffle(divisible(x, 2), 2)
-        alike = Alike(x.float().contiguous(), ALIKE, STEPS) if self.edges else None
+        alike = Alike(x.float().contiguous(), ALIKE) if self.edges else None
         if alike is not None:
-            told = [F.avg_pool2d(alike.maps(step), 2, ceil_mode=True) for step in STEPS]
-            places = torch.cat([places, *(2 * each - 1 for each in told)], 1)
+            places = torch.cat([places, *(2 * each - 1 for each in _told(alike))], 1)
         maps = [self.first(places)]
         for convolve in self.down:
             maps.append(convolve(F.max_pool2d(maps[-1], 2, ceil_mode=True)))
@@ -241,7 +247,17 @@ class LightUNet(nn.Module):
         for enlarge, convolve, skip in zip(self.enlarge, self.up, reversed(maps), strict=True):
             y = convolve(skip + enlarge(y, skip.shape[-2:]))
         scores = sized(F.pixel_shuffle(self.head(y), 2), x.shape[-2:])
-        return scores if alike is None or self.training else alike.mean(scores.float())
+        if alike is None or (self.training and not self.as_used):
+            return scores
+        return alike.mean(scores.float())
+
+
+def _told(alike: Alike) -> Iterator[Tensor]:
+    """Of each step its maps, and their opposites where the first convolution does not see so far."""
+    for step in TOLD:
+        yield (places := alike.places(step))
+        if step > REACH:
+            yield opposite(places, step // 2)
 
 
 def _some(width: int) -> int:

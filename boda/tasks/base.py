@@ -328,6 +328,14 @@ class Method(nn.Module, ABC):
             return self.net.get_submodule(self.head)(images)
         return self.net(self.normalize(images))
 
+    def learn_as_used(self, on: bool) -> None:
+        """In the last part of a fit a network that is used otherwise than it learned learns as it is used.
+
+        Such a network says so by an attribute ``as_used``.
+        """
+        if hasattr(self.net, "as_used"):
+            setattr(self.net, "as_used", on)  # noqa: B010 - it is no module and no tensor
+
     def freeze(self, count: int) -> None:
         """The first ``count`` blocks keep their weights and their running averages; the others learn."""
         self.frozen = count

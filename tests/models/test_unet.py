@@ -12,7 +12,9 @@ from boda.errors import UsageError
 from boda.look import summary
 from boda.models import parts
 from boda.models.upsampling import KINDS
-from boda.ops.edge_avoiding import Alike
+from boda.ops.edge_avoiding import Alike, opposite
+
+SIGMAS = {16: 0.2, 8: 0.2, 4: 0.2, 2: 0.2, 1: 0.5}  # of the light one
 
 
 def count(name: str, **options: object) -> int:
@@ -165,9 +167,12 @@ def test_the_light_one_s_steps_written_out() -> None:
         return F.relu(F.batch_norm(F.conv2d(x, state[f"{name}.0.weight"], padding=1), *norm))
 
     corners = [x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
-    alike = Alike(x, 0.3, (8, 4, 2, 1))
-    told = [F.avg_pool2d(alike.maps(step), 2) * 2 - 1 for step in (8, 4, 2, 1)]
-    maps = [one(torch.cat([torch.stack(corners, 2).flatten(1, 2), *told], 1), "first")]
+    alike = Alike(x, SIGMAS)
+    told = [alike.places(8), alike.places(4), alike.places(2), alike.places(1)]
+    told[1:1] = [opposite(told[0], 4)]
+    told[3:3] = [opposite(told[2], 2)]
+    places = torch.cat([torch.stack(corners, 2).flatten(1, 2), *(2 * each - 1 for each in told)], 1)
+    maps = [one(places, "first")]
     for level in range(4):
         maps.append(one(one(F.max_pool2d(maps[-1], 2), f"down.{level}.0"), f"down.{level}.1"))
     assert [each.shape[1] for each in maps] == [32, 64, 96, 96, 96]
@@ -185,6 +190,17 @@ def test_the_light_one_s_steps_written_out() -> None:
     torch.testing.assert_close(net(x), alike.mean(scores), atol=1e-5, rtol=1e-4)
 
 
+def test_the_light_one_learns_without_the_means_until_it_learns_as_it_is_used() -> None:
+    torch.manual_seed(0)
+    net = models.create("unet", classes=3)
+    x = torch.randn(2, 3, 32, 48)
+    plain = net(x)
+    net.as_used = True
+    torch.testing.assert_close(net(x), Alike(x, SIGMAS).mean(plain))
+    net(x).square().sum().backward()
+    assert (net.head.weight.grad != 0).any()
+
+
 def test_the_light_one_without_edges_looks_at_colours_alone() -> None:
     """As the same network with them, where weights of likeness are 0, before the last means."""
     torch.manual_seed(0)
@@ -196,8 +212,8 @@ def test_the_light_one_without_edges_looks_at_colours_alone() -> None:
     x = torch.randn(1, 3, 33, 50)
     with_them = net(x)
     plain.load_state_dict(state | {"first.0.weight": state["first.0.weight"][:, :12]})
-    alike = Alike(x, 0.3, (8, 4, 2, 1))
-    torch.testing.assert_close(with_them, alike.mean(plain(x)), atol=1e-5, rtol=1e-4)
+    means = Alike(x, SIGMAS).mean(plain(x))
+    torch.testing.assert_close(with_them, means, atol=1e-5, rtol=1e-4)
 
 
 def test_the_light_one_does_less_than_a_tenth_of_the_work() -> None:

@@ -283,6 +283,30 @@ def test_the_whole_loop(tmp_path: Path) -> None:
     assert (again.semantic == prediction.semantic).mean() > 0.999
 
 
+def test_in_the_last_part_of_a_fit_it_learns_as_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, noted = Segmenter.forward, []
+
+    def noting(self: Segmenter, batch: Batch, turn: int = 0) -> dict[str, torch.Tensor]:
+        noted.append(self.net.as_used)
+        return forward(self, batch, turn)
+
+    monkeypatch.setattr(Segmenter, "forward", noting)
+    settings = {"width": "4", "calm": "0.25"}
+    run = api.fit(
+        "segment",
+        drawn(tmp_path / "data"),
+        model="unet",
+        epochs=4,
+        batch=2,
+        settings=settings,
+        out=tmp_path / "run",
+    )
+    steps = run.history()[-1]["steps"]
+    assert noted[-steps:] == [step >= 0.75 * steps for step in range(steps)]
+
+
 def test_classes_are_found_again_by_name(tmp_path: Path) -> None:
     """Other data may number its classes otherwise."""
     data = drawn(tmp_path / "data", 6)

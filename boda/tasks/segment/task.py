@@ -60,7 +60,7 @@ class Segment(Task):
                 1 if survey.gray else 3, "gray pictures" if survey.gray else "colour"
             ),
             "augment": _augmentation(survey),
-            "calm": Default(0.1, "the last part of the fit sees pictures as they are"),
+            "calm": Default(0.4, "in the last part a network learns as it is used"),
         }
 
     def metrics(self, classes: Sequence[str]) -> Segmentation:
