@@ -60,7 +60,7 @@ class Segment(Task):
                 1 if survey.gray else 3, "gray pictures" if survey.gray else "colour"
             ),
             "augment": _augmentation(survey),
-            "calm": Default(0.4, "in the last part a network learns as it is used"),
+            **_calm(entry),
         }
 
     def metrics(self, classes: Sequence[str]) -> Segmentation:
@@ -100,6 +100,13 @@ def _batch(survey: Survey) -> Default:
     if survey.samples >= MANY:
         return Default(16, f"{survey.samples:,} pictures: more of them a minute than in eights")
     return Default(8, "every picture has thousands of labels")
+
+
+def _calm(entry: models.Entry) -> dict[str, Default]:
+    """For networks that follow a picture's edges; they learn faster while they need not."""
+    if not entry.options.get("edges"):
+        return {}
+    return {"calm": Default(0.4, "the last part learns through the means that follow edges")}
 
 
 def _augmentation(survey: Survey) -> Default:
