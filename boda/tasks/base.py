@@ -333,8 +333,9 @@ class Method(nn.Module, ABC):
 
         Such a network says so by an attribute ``as_used``.
         """
-        if hasattr(self.net, "as_used"):
-            setattr(self.net, "as_used", on)  # noqa: B010 - it is no module and no tensor
+        net: Any = self.net
+        if hasattr(net, "as_used"):
+            net.as_used = on
 
     def freeze(self, count: int) -> None:
         """The first ``count`` blocks keep their weights and their running averages; the others learn."""

@@ -27,6 +27,7 @@ LENGTH = 0.2  # root mean square of a step at rate 1, as Adam's is
 SMALLEST = 8  # rows and columns
 ROUNDS = 5
 TINY = 1e-7
+FORGOTTEN = 1e-12  # of a momentum's norm
 QUINTIC = 3.4445, -4.7750, 2.0315  # drive singular values to about 1; the authors' coefficients
 
 
@@ -61,6 +62,7 @@ class Muon(torch.optim.Optimizer):
         momenta = self._kept("momentum", parameters)
         torch._foreach_mul_(momenta, MOMENTUM)
         torch._foreach_add_(momenta, slopes)
+        _forget(momenta)
         ahead = torch._foreach_add(slopes, momenta, alpha=MOMENTUM)
         return orthogonalized(ahead, LENGTH)
 
@@ -97,6 +99,17 @@ def is_matrix(parameter: Tensor) -> bool:
     if parameter.ndim < 2:
         return False
     return min(len(parameter), parameter[0].numel()) >= SMALLEST and parameter.shape[1] > 1
+
+
+def _forget(momenta: list[Tensor]) -> None:
+    """What has faded becomes 0, on a CPU.
+
+    The momentum of a channel that is never alive again would fade for ever, to numbers so small that a
+    processor works with them ten times as long.
+    """
+    for momentum, norm in zip(momenta, torch._foreach_norm(momenta), strict=True):
+        if momentum.device.type == "cpu":
+            torch.hardshrink(momentum, FORGOTTEN * norm.item(), out=momentum)
 
 
 def orthogonalized(tensors: Sequence[Tensor], length: float | None = None) -> list[Tensor]:

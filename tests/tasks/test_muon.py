@@ -103,3 +103,20 @@ def test_a_saved_state_goes_on_to_the_bit() -> None:
     again.load_state_dict(before.state_dict())
     steps(half, again, slice(2, 4))
     assert all(torch.equal(a, b) for a, b in zip(whole, half, strict=True))
+
+
+def test_what_has_faded_is_forgotten() -> None:
+    """The momentum of a channel that is dead would end in numbers that take a processor ten times as long."""
+    generator = torch.Generator().manual_seed(0)
+    kernel = nn.Parameter(torch.randn(16, 8, 3, 3, generator=generator))
+    muon = Muon([{"params": [kernel], "weight_decay": 0.0}], lr=0.0)
+    for step in range(1200):
+        kernel.grad = torch.randn(kernel.shape, generator=generator)
+        if step:
+            kernel.grad[::4] = 0
+        muon.step()
+        if step == 60:
+            assert (muon.state[kernel]["momentum"][::4] != 0).all(), "it fades slowly"
+    momentum = muon.state[kernel]["momentum"]
+    assert not momentum[::4].any()
+    assert (momentum.view(4, 4, -1)[:, 1:] != 0).all()
