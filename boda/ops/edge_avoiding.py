@@ -66,7 +66,7 @@ class Alike:
 
         Returns:
             (N, C, H, W). Beyond the picture there are no neighbours. What a pixel gets lies within the
-            sum of the steps of it, and one.
+            sum of the steps of it, and the last step more: so far away it hangs on who counts.
         """
         windows = [self._shares_of(step) for step in self.sigmas]
         flat = values.contiguous().flatten(2)
@@ -76,7 +76,7 @@ class Alike:
         return in_parts(flat, windows).view(values.shape)
 
     def _shares_of(self, step: int) -> _Window:
-        """The last one's counts are its own."""
+        """Whom the mean of this step is taken over; in the last step pixels on edges count less."""
         height, width = self.size
         alike = [
             (step * (y * width + x), share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -329,12 +329,8 @@ class Method(nn.Module, ABC):
         return self.net(self.normalize(images))
 
     def learn_as_used(self, on: bool) -> None:
-        """In the last part of a fit a network that is used otherwise than it learned learns as it is used.
-
-        Such a network says so by an attribute ``as_used``.
-        """
-        net: Any = self.net
-        if hasattr(net, "as_used"):
+        """Whether a network that has an attribute ``as_used`` learns as it is used; at first it need not."""
+        if hasattr(net := cast(Any, self.net), "as_used"):
             net.as_used = on
 
     def freeze(self, count: int) -> None:

@@ -107,9 +107,10 @@ def _forget(momenta: list[Tensor]) -> None:
     The momentum of a channel that is never alive again would fade for ever, to numbers so small that a
     processor works with them ten times as long.
     """
+    if momenta[0].device.type != "cpu":
+        return
     for momentum, norm in zip(momenta, torch._foreach_norm(momenta), strict=True):
-        if momentum.device.type == "cpu":
-            torch.hardshrink(momentum, FORGOTTEN * norm.item(), out=momentum)
+        torch.hardshrink(momentum, FORGOTTEN * norm.item(), out=momentum)
 
 
 def orthogonalized(tensors: Sequence[Tensor], length: float | None = None) -> list[Tensor]:
